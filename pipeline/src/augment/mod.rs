@@ -1,0 +1,9 @@
+//! Augmenting: views, each a chain of operators that plugins provide.
+
+mod chain;
+mod convert;
+mod view_set;
+
+pub(crate) use chain::{Buffers, Chain, ChainError};
+pub(crate) use view_set::plan_all;
+pub use view_set::{Operator, UnknownOperator, View, ViewSet};

@@ -1,0 +1,106 @@
+//! What one worker does to one sample: read, plan, decode, augment.
+
+use std::time::Instant;
+
+use diptych_host::Size;
+
+use crate::augment::{Buffers, Chain, ViewSet, plan_all};
+use crate::counters::Meters;
+use crate::decode::{self, DecodeOptions, DecodedImage};
+use crate::error::{Error, ReadError};
+use crate::source::Source;
+
+/// One worker's instances and buffers; nothing is allocated per sample once the buffers have grown.
+pub(crate) struct Worker {
+    pub chains: Vec<Chain>,
+    /// Sizes of the planned views.
+    pub sizes: Vec<Size>,
+    /// Encoded bytes of the planned sample.
+    bytes: Vec<u8>,
+    /// Size of the planned sample, as its header says.
+    input: Size,
+    decoded: DecodedImage,
+    buffers: Buffers,
+    options: DecodeOptions,
+}
+
+/// Why a sample has no views.
+pub(crate) enum Failure {
+    /// The image's own fault: the caller may skip it.
+    Unreadable(ReadError),
+    /// Everything else ends the run.
+    Fatal(Error),
+}
+
+impl<E: Into<ReadError>> From<E> for Failure {
+    fn from(error: E) -> Failure {
+        Failure::Unreadable(error.into())
+    }
+}
+
+impl Worker {
+    pub fn new(views: &ViewSet, maximum_pixels: u64) -> Result<Worker, Error> {
+        Ok(Worker {
+            chains: views.chains()?,
+            sizes: Vec::new(),
+            bytes: Vec::new(),
+            input: Size::default(),
+            decoded: DecodedImage::default(),
+            buffers: Buffers::default(),
+            options: DecodeOptions { maximum_pixels },
+        })
+    }
+
+    /// Reads sample `index` and plans its views; their sizes are then in `sizes`.
+    pub fn plan(
+        &mut self,
+        source: &dyn Source,
+        index: usize,
+        seed: u64,
+        epoch: u64,
+        meters: &Meters,
+    ) -> Result<(), Failure> {
+        let start = Instant::now();
+        source.read(index, &mut self.bytes)?;
+        meters.read.worked(start);
+        self.input = decode::probe(&self.bytes)?;
+        if u64::from(self.input.width) * u64::from(self.input.height) > self.options.maximum_pixels {
+            // Decoding refuses it, with its own message and before it decodes anything.
+            decode::decode(&self.bytes, &self.options, &mut self.decoded)?;
+        }
+        let start = Instant::now();
+        let sample = source.sample(index);
+        plan_all(&mut self.chains, self.input, (seed, epoch, sample.id), &mut self.sizes).map_err(
+            |(chain, error)| {
+                Failure::Fatal(Error::operator(&self.chains[chain].name, error, Some(sample.path)))
+            },
+        )?;
+        meters.augment.spent(start);
+        Ok(())
+    }
+
+    /// Decodes the planned sample, once, and writes each of its views to its slot.
+    pub fn render(
+        &mut self,
+        source: &dyn Source,
+        index: usize,
+        meters: &Meters,
+        slots: &mut [&mut [u8]],
+    ) -> Result<(), Failure> {
+        let start = Instant::now();
+        decode::decode(&self.bytes, &self.options, &mut self.decoded)?;
+        meters.decode.worked(start);
+        let decoded = self.decoded.size();
+        if decoded != self.input {
+            return Err(ReadError::Header { header: self.input, decoded }.into());
+        }
+        let start = Instant::now();
+        for (chain, slot) in self.chains.iter_mut().zip(slots) {
+            chain.apply(&self.decoded, &mut self.buffers, slot).map_err(|error| {
+                Failure::Fatal(Error::operator(&chain.name, error, Some(source.sample(index).path)))
+            })?;
+        }
+        meters.augment.worked(start);
+        Ok(())
+    }
+}

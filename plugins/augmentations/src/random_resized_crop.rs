@@ -1,0 +1,348 @@
+//! Random resized crop: a rectangle of random area, aspect ratio and place, resized to a square.
+//!
+//! Area is a uniform fraction of the image's, the aspect ratio (width / height) is log-uniform, so that r and 1 / r are as
+//! likely. BYOL's code draws once and clamps what sticks out to the image's sides; torchvision draws up to ten
+//! times and then falls back to the largest centred rectangle within the ratios. BYOL's code resizes by TensorFlow's
+//! bicubic, which does not antialias; torchvision's does.
+
+use diptych_sdk::{Augmentation, Choice, Error, Images, IntoOutput, Parameters, Plan, RandomStream};
+use diptych_sdk::{Region, Rgb8, Scratch, Size};
+
+use crate::resample::{Interpolation, Resampler};
+
+/// What TOML may say.
+#[derive(Parameters)]
+pub struct RandomResizedCropParameters {
+    /// Width and height of the output.
+    #[parameter(default = 224, minimum = 1, maximum = 16384, unit = "pixels")]
+    size_pixels: u32,
+    /// Area of the crop, as a fraction of the image's; drawn uniformly.
+    #[parameter(default = [0.08, 1.0], minimum = 0.0001, maximum = 1)]
+    area: [f64; 2],
+    /// Width divided by height; its logarithm is drawn uniformly.
+    #[parameter(default = [0.75, 4.0 / 3.0], minimum = 0.01, maximum = 100)]
+    aspect_ratio: [f64; 2],
+    /// What happens when the drawn rectangle is larger than the image: `clamped` cuts it to the image's sides, as BYOL's
+    /// code; `torchvision` draws again, up to ten times, then takes the middle.
+    #[parameter(default = Sampling::Clamped)]
+    sampling: Sampling,
+    /// How values between pixels are found: `bicubic` or `bilinear`.
+    #[parameter(default = Interpolation::Bicubic)]
+    interpolation: Interpolation,
+    /// Whether shrinking averages over all pixels it covers. `false` is TensorFlow's way and BYOL's, `true` is
+    /// Pillow's and torchvision's.
+    #[parameter(default = false)]
+    antialias: bool,
+}
+
+/// What happens when the drawn rectangle is larger than the image.
+#[derive(Choice, Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sampling {
+    /// One draw, cut to the image.
+    Clamped,
+    /// Up to ten draws, then a centre crop.
+    Torchvision,
+}
+
+/// Shapes that torchvision tries.
+const TRIES: usize = 10;
+
+/// See the module.
+pub struct RandomResizedCrop {
+    parameters: RandomResizedCropParameters,
+    resampler: Resampler,
+    region: Region,
+}
+
+impl Augmentation for RandomResizedCrop {
+    const ID: &'static str = "random_resized_crop";
+    const DOC: &'static str =
+        "Cuts out a rectangle of random area, aspect ratio and place, and resizes it to a square.";
+    type Access = IntoOutput<Rgb8>;
+    type Parameters = RandomResizedCropParameters;
+
+    fn new(parameters: RandomResizedCropParameters) -> Result<Self, Error> {
+        let resampler = Resampler::new(parameters.interpolation, parameters.antialias);
+        Ok(RandomResizedCrop { parameters, resampler, region: Region::default() })
+    }
+
+    fn plan(&mut self, input: Size, random: &mut RandomStream) -> Result<Plan, Error> {
+        self.region = self.sample(input, random);
+        let side = self.parameters.size_pixels;
+        Ok(Plan::crop(self.region, Size { width: side, height: side }))
+    }
+
+    fn apply(&mut self, images: Images<'_, Rgb8>, _: Scratch<'_>) -> Result<(), Error> {
+        let Images { input, mut output } = images;
+        self.resampler.resize(&input, self.region, &mut output)
+    }
+
+    fn describe_draws(&self) -> String {
+        let Region { x, y, width, height } = self.region;
+        format!("{width}x{height} at ({x}, {y})")
+    }
+}
+
+impl RandomResizedCrop {
+    /// Always draws ten shapes, then a place, whichever of them count.
+    fn sample(&self, input: Size, random: &mut RandomStream) -> Region {
+        let RandomResizedCropParameters { area, aspect_ratio, sampling, .. } = &self.parameters;
+        let pixels = f64::from(input.width) * f64::from(input.height);
+        let shapes: [(f64, f64); TRIES] = std::array::from_fn(|_| {
+            let area = pixels * random.uniform(area[0], area[1]);
+            let ratio = random.uniform(aspect_ratio[0].ln(), aspect_ratio[1].ln()).exp();
+            ((area * ratio).sqrt().round_ties_even(), (area / ratio).sqrt().round_ties_even())
+        });
+        let (right, down) = (random.unit(), random.unit());
+        let place = |width: u32, height: u32| Region {
+            x: (right * f64::from(input.width - width + 1)) as u32,
+            y: (down * f64::from(input.height - height + 1)) as u32,
+            width,
+            height,
+        };
+        let fits = |&(width, height): &(f64, f64)| {
+            (1.0..=f64::from(input.width)).contains(&width)
+                && (1.0..=f64::from(input.height)).contains(&height)
+        };
+        match sampling {
+            Sampling::Clamped => {
+                let (width, height) = shapes[0];
+                place((width as u32).clamp(1, input.width), (height as u32).clamp(1, input.height))
+            }
+            Sampling::Torchvision => match shapes.into_iter().find(fits) {
+                Some((width, height)) => place(width as u32, height as u32),
+                None => largest_centred(input, *aspect_ratio),
+            },
+        }
+    }
+}
+
+/// The largest rectangle in the middle of `input` whose aspect ratio is within `ratios`.
+fn largest_centred(input: Size, [lowest, highest]: [f64; 2]) -> Region {
+    let (columns, rows) = (f64::from(input.width), f64::from(input.height));
+    let ratio = columns / rows;
+    let (width, height) = if ratio < lowest {
+        (input.width, ((columns / lowest).round_ties_even() as u32).clamp(1, input.height))
+    } else if ratio > highest {
+        (((rows * highest).round_ties_even() as u32).clamp(1, input.width), input.height)
+    } else {
+        (input.width, input.height)
+    };
+    Region { x: (input.width - width) / 2, y: (input.height - height) / 2, width, height }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{changed, draws_of, random_rgb8, rgb8, stream, with_defaults};
+
+    fn parameters() -> RandomResizedCropParameters {
+        RandomResizedCropParameters::defaults().unwrap()
+    }
+
+    fn crop(parameters: RandomResizedCropParameters) -> RandomResizedCrop {
+        RandomResizedCrop::new(parameters).unwrap()
+    }
+
+    fn region(operator: &mut RandomResizedCrop, input: Size, seed: u32) -> Region {
+        operator.plan(input, &mut stream(seed)).unwrap().region
+    }
+
+    #[test]
+    fn a_fixed_shape_has_the_size_computed_by_hand() {
+        let half = |sampling| {
+            crop(RandomResizedCropParameters {
+                area: [0.5; 2],
+                aspect_ratio: [2.0; 2],
+                sampling,
+                ..parameters()
+            })
+        };
+        // Half of 100 x 100 at ratio 2: width = sqrt(5000 * 2) = 100, height = sqrt(5000 / 2) = 50.
+        let square = Size { width: 100, height: 100 };
+        let found = region(&mut half(Sampling::Clamped), square, 3);
+        assert_eq!((found.width, found.height, found.x), (100, 50, 0));
+        // Half of 50 x 200: as before, but the image is only 50 wide. BYOL cuts; torchvision takes the middle 50 x 25.
+        let tall = Size { width: 50, height: 200 };
+        let found = region(&mut half(Sampling::Clamped), tall, 3);
+        assert_eq!((found.width, found.height, found.x), (50, 50, 0));
+        let found = region(&mut half(Sampling::Torchvision), tall, 3);
+        assert_eq!(found, Region { x: 0, y: 87, width: 50, height: 25 });
+    }
+
+    #[test]
+    fn torchvision_tries_again_where_byol_cuts() {
+        let wide = Size { width: 300, height: 60 };
+        let mut clamped = crop(RandomResizedCropParameters { area: [0.3, 0.6], ..parameters() });
+        let mut tried = crop(RandomResizedCropParameters {
+            area: [0.3, 0.6],
+            sampling: Sampling::Torchvision,
+            ..parameters()
+        });
+        let differ =
+            (0..50).filter(|&seed| region(&mut clamped, wide, seed) != region(&mut tried, wide, seed));
+        assert!(differ.count() > 10);
+        let roomy = Size { width: 100, height: 100 };
+        for seed in 0..50 {
+            assert_eq!(
+                region(&mut clamped, roomy, seed),
+                region(&mut tried, roomy, seed),
+                "nothing sticks out"
+            );
+        }
+    }
+
+    /// The means are from 300,000 draws of both authors' loops, rewritten in Python with Python's own generator.
+    #[test]
+    fn regions_lie_inside_and_are_distributed_as_both_codes_distribute_them() {
+        for (sampling, mean_area, mean_log_ratio) in
+            [(Sampling::Clamped, 0.5179, 0.0259), (Sampling::Torchvision, 0.4332, 0.0311)]
+        {
+            let mut operator = crop(RandomResizedCropParameters { sampling, ..parameters() });
+            let (mut area, mut log_ratio, mut left) = (0.0, 0.0, 0.0);
+            let count = 20_000;
+            for seed in 0..count {
+                let found = region(&mut operator, Size { width: 400, height: 300 }, seed);
+                assert!(found.x + found.width <= 400 && found.y + found.height <= 300);
+                area += f64::from(found.width * found.height) / 120_000.0;
+                log_ratio += (f64::from(found.width) / f64::from(found.height)).ln();
+                left += (f64::from(found.x) + 0.5) / f64::from(400 - found.width + 1);
+            }
+            let near = |sum: f64, mean: f64, tolerance: f64| {
+                let found = sum / f64::from(count);
+                assert!((found - mean).abs() < tolerance, "{sampling:?}: found {found}, expected {mean}");
+            };
+            // About five standard errors.
+            near(area, mean_area, 0.009);
+            near(log_ratio, mean_log_ratio, 0.007);
+            near(left, 0.5, 0.011);
+        }
+    }
+
+    #[test]
+    fn extreme_images_still_give_a_pixel() {
+        for sampling in [Sampling::Clamped, Sampling::Torchvision] {
+            let mut operator = crop(RandomResizedCropParameters { sampling, size_pixels: 4, ..parameters() });
+            for (width, height) in [(1, 1), (1, 500), (700, 1), (2, 3)] {
+                for seed in 0..20 {
+                    let mut image = random_rgb8(width, height, seed);
+                    changed(&mut operator, &mut image, seed);
+                    assert_eq!(image.size(), Size { width: 4, height: 4 });
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn the_same_seed_gives_the_same_crop_and_another_seed_another() {
+        let make = |seed| {
+            let mut image = random_rgb8(60, 40, 1);
+            changed(&mut with_defaults::<RandomResizedCrop>(), &mut image, seed);
+            image.pixels()
+        };
+        assert_eq!(make(5), make(5));
+        assert_ne!(make(5), make(6));
+    }
+
+    #[test]
+    fn draws_equally_often_whatever_the_parameters() {
+        let size = Size { width: 50, height: 400 };
+        for sampling in [Sampling::Clamped, Sampling::Torchvision] {
+            let operator = RandomResizedCropParameters { sampling, area: [0.5, 1.0], ..parameters() };
+            assert_eq!(draws_of(&mut crop(operator), size), 22);
+        }
+    }
+
+    /// TensorFlow's `resize` with half-pixel centres, `bicubic` without antialiasing, in f64, from its definition.
+    fn tensorflow_bicubic(pixels: &[[u8; 3]], width: usize, height: usize, side: usize) -> Vec<[f64; 3]> {
+        fn keys(distance: f64) -> f64 {
+            let x = distance.abs();
+            match x {
+                ..1.0 => 1.5 * x.powi(3) - 2.5 * x.powi(2) + 1.0,
+                ..2.0 => -0.5 * x.powi(3) + 2.5 * x.powi(2) - 4.0 * x + 2.0,
+                _ => 0.0,
+            }
+        }
+        let taps = |out: usize, count: usize| -> Vec<(usize, f64)> {
+            let centre = (out as f64 + 0.5) * count as f64 / side as f64 - 0.5;
+            let all: Vec<(usize, f64)> = (0..count).map(|at| (at, keys(at as f64 - centre))).collect();
+            let sum: f64 = all.iter().map(|tap| tap.1).sum();
+            all.into_iter().map(|(at, weight)| (at, weight / sum)).collect()
+        };
+        let mut out = Vec::new();
+        for y in 0..side {
+            for x in 0..side {
+                let mut pixel = [0.0; 3];
+                for (row, down) in taps(y, height) {
+                    for (column, across) in taps(x, width) {
+                        for (channel, sum) in pixel.iter_mut().enumerate() {
+                            *sum += down * across * f64::from(pixels[row * width + column][channel]);
+                        }
+                    }
+                }
+                out.push(pixel.map(|value| value.clamp(0.0, 255.0)));
+            }
+        }
+        out
+    }
+
+    #[test]
+    fn resizes_as_tensorflow_defines_it_both_up_and_down() {
+        for (width, height, side) in [(7, 5, 12), (40, 33, 9), (16, 16, 16)] {
+            let whole = [1.0; 2];
+            let mut operator = crop(RandomResizedCropParameters {
+                size_pixels: side,
+                area: whole,
+                aspect_ratio: [f64::from(width) / f64::from(height); 2],
+                ..parameters()
+            });
+            // Smooth, so that clipping between the two passes of an 8-bit resizer plays no part.
+            let pixels: Vec<[u8; 3]> = (0..width * height)
+                .map(|i| {
+                    let (x, y) = (f64::from(i % width), f64::from(i / width));
+                    [
+                        (128.0 + 90.0 * (x * 0.9).sin()) as u8,
+                        (128.0 + 90.0 * (y * 0.7 + x * 0.2).cos()) as u8,
+                        (60.0 + x * 2.0 + y) as u8,
+                    ]
+                })
+                .collect();
+            let mut image = rgb8(width, height, &pixels);
+            changed(&mut operator, &mut image, 0);
+            let expected = tensorflow_bicubic(&pixels, width as usize, height as usize, side as usize);
+            for (found, expected) in image.pixels().iter().zip(expected) {
+                for channel in 0..3 {
+                    // Two roundings to 8 bits, one after each direction, each at most a half times its gain.
+                    let difference = (f64::from(found[channel]) - expected[channel]).abs();
+                    assert!(
+                        difference <= 1.3,
+                        "{width}x{height} to {side}: {found:?}, expected {expected:?}"
+                    );
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn what_lies_outside_of_the_crop_has_no_influence() {
+        let mut operator =
+            crop(RandomResizedCropParameters { area: [0.2, 0.3], size_pixels: 9, ..parameters() });
+        let mut image = random_rgb8(50, 50, 2);
+        let inside = region(&mut operator, Size { width: 50, height: 50 }, 4);
+        let original = image.pixels();
+        let masked: Vec<[u8; 3]> = original
+            .iter()
+            .enumerate()
+            .map(|(index, &pixel)| {
+                let (x, y) = (index as u32 % 50, index as u32 / 50);
+                let kept = (inside.x..inside.x + inside.width).contains(&x)
+                    && (inside.y..inside.y + inside.height).contains(&y);
+                if kept { pixel } else { [255, 0, 255] }
+            })
+            .collect();
+        let mut other = rgb8(50, 50, &masked);
+        changed(&mut operator, &mut image, 4);
+        changed(&mut operator, &mut other, 4);
+        assert_eq!(image.pixels(), other.pixels());
+    }
+}

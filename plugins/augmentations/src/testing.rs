@@ -1,0 +1,106 @@
+//! For the operators' tests: images, one call that runs an operator, and the BYOL authors' reference values.
+
+use diptych_sdk::testing::{OwnedImage, PixelsOf, run};
+use diptych_sdk::{Augmentation, Error, Parameters, PlanarF32, RandomStream, Rgb8, Size};
+use safetensors::{SafeTensors, tensor::TensorView};
+
+/// A float image from its pixels, row by row.
+pub fn planar(width: u32, height: u32, pixels: &[[f32; 3]]) -> OwnedImage<PlanarF32> {
+    assert_eq!(pixels.len(), (width * height) as usize);
+    OwnedImage::<PlanarF32>::from_fn(Size { width, height }, |x, y| pixels[(y * width + x) as usize])
+}
+
+/// An 8-bit image from its pixels, row by row.
+pub fn rgb8(width: u32, height: u32, pixels: &[[u8; 3]]) -> OwnedImage<Rgb8> {
+    assert_eq!(pixels.len(), (width * height) as usize);
+    OwnedImage::<Rgb8>::from_fn(Size { width, height }, |x, y| pixels[(y * width + x) as usize])
+}
+
+/// Uniform samples in [0, 1).
+pub fn random_planar(width: u32, height: u32, seed: u32) -> OwnedImage<PlanarF32> {
+    let mut random = RandomStream::new([seed, 77]);
+    OwnedImage::<PlanarF32>::from_fn(Size { width, height }, |_, _| [0; 3].map(|_| random.unit() as f32))
+}
+
+/// Uniform bytes.
+pub fn random_rgb8(width: u32, height: u32, seed: u32) -> OwnedImage<Rgb8> {
+    let mut random = RandomStream::new([seed, 78]);
+    OwnedImage::<Rgb8>::from_fn(Size { width, height }, |_, _| [0; 3].map(|_| random.below(256) as u8))
+}
+
+/// The stream that the host would hand to an operator for `seed`: its first draw is the host's coin.
+pub fn stream(seed: u32) -> RandomStream {
+    RandomStream { key: [seed, 5], draw: 1 }
+}
+
+/// Replaces `image` by what `operator` makes of it.
+pub fn changed<A: Augmentation>(operator: &mut A, image: &mut OwnedImage<PixelsOf<A>>, seed: u32) {
+    *image = run(operator, image, &mut stream(seed)).unwrap();
+}
+
+/// An operator as TOML without parameters makes it.
+pub fn with_defaults<A: Augmentation>() -> A {
+    A::new(A::Parameters::defaults().unwrap()).unwrap()
+}
+
+/// The message of an error that must have occurred.
+pub fn refused<T>(result: Result<T, Error>) -> String {
+    result.err().expect("expected an error").to_string()
+}
+
+/// Draws that `plan` consumed: the same for all parameters, so that changing one leaves the others' draws.
+pub fn draws_of<A: Augmentation>(operator: &mut A, input: Size) -> u64 {
+    let mut random = stream(1);
+    operator.plan(input, &mut random).unwrap();
+    random.draw - 1
+}
+
+/// Panics unless all samples agree to `tolerance`, and names the worst.
+pub fn assert_close(found: &[[f32; 3]], expected: &[[f32; 3]], tolerance: f32) {
+    assert_eq!(found.len(), expected.len());
+    let mut worst = (0.0, 0);
+    for (index, (found, expected)) in found.iter().zip(expected).enumerate() {
+        for channel in 0..3 {
+            let difference = (found[channel] - expected[channel]).abs();
+            assert!(!difference.is_nan(), "pixel {index}: found {found:?}");
+            if difference > worst.0 {
+                worst = (difference, index);
+            }
+        }
+    }
+    let (difference, index) = worst;
+    assert!(
+        difference <= tolerance,
+        "pixel {index} differs by {difference}: found {:?}, expected {:?}",
+        found[index],
+        expected[index]
+    );
+}
+
+/// Every reference image with what the BYOL authors' function `name` made of it.
+pub fn byol_images(name: &str) -> Vec<(OwnedImage<PlanarF32>, Vec<[f32; 3]>)> {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/reference/byol_reference.safetensors");
+    let file = std::fs::read(path).unwrap();
+    let tensors = SafeTensors::deserialize(&file).unwrap();
+    (0..3)
+        .map(|index| {
+            let input = tensors.tensor(&format!("image{index}.input")).unwrap();
+            let [height, width, 3] = *input.shape() else { panic!("expected [height, width, 3]") };
+            let pixels: Vec<[f32; 3]> = input
+                .data()
+                .as_chunks::<3>()
+                .0
+                .iter()
+                .map(|pixel| pixel.map(|s| f32::from(s) / 255.0))
+                .collect();
+            let expected = floats(&tensors.tensor(&format!("image{index}.{name}")).unwrap());
+            (planar(width as u32, height as u32, &pixels), expected)
+        })
+        .collect()
+}
+
+fn floats(tensor: &TensorView<'_>) -> Vec<[f32; 3]> {
+    let samples: Vec<f32> =
+        tensor.data().as_chunks::<4>().0.iter().map(|&bytes| f32::from_le_bytes(bytes)).collect();
+    samples.as_chunks::<3>().0.to_vec()
+}

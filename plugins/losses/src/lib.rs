@@ -1,0 +1,9 @@
+//! The built-in losses; one file each.
+
+mod byol_regression;
+mod normalize;
+mod nt_xent;
+
+diptych_sdk_tensor::export_plugin! {
+    losses: [byol_regression::ByolRegression, nt_xent::NtXent],
+}

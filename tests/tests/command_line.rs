@@ -1,0 +1,262 @@
+//! The binary as a user has it: good input, bad input, and interruptions.
+
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use std::sync::LazyLock;
+
+use diptych_tests::{built_plugin, built_program, repository};
+use tempfile::TempDir;
+
+/// A small labelled set, made once by the binary itself.
+static IMAGES: LazyLock<TempDir> = LazyLock::new(|| {
+    let folder = TempDir::new().unwrap();
+    let set = folder.path().join("set");
+    let output = diptych(&["synth", text(&set), "--split", "train=96", "--split", "test=48"]);
+    assert!(output.status.success(), "{}", stderr(&output));
+    folder
+});
+
+fn images(split: &str) -> PathBuf {
+    IMAGES.path().join("set").join(split)
+}
+
+fn text(path: &Path) -> &str {
+    path.to_str().unwrap()
+}
+
+fn command(arguments: &[&str]) -> Command {
+    let mut command = Command::new(built_program());
+    for package in ["diptych-augmentations", "diptych-encoders", "diptych-losses"] {
+        command.arg("--plugin-path").arg(built_plugin(package));
+    }
+    command.env_remove("DIPTYCH_PLUGIN_PATH").current_dir(repository()).args(arguments);
+    command
+}
+
+fn diptych(arguments: &[&str]) -> Output {
+    command(arguments).output().unwrap()
+}
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+fn stdout(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+/// `train` on the small set, cut to `steps` steps of 16 samples.
+fn train(config: &Path, out: &Path, steps: u64, more: &[&str]) -> Vec<String> {
+    let mut arguments = vec!["train".to_owned(), text(config).to_owned(), "--out".into(), text(out).into()];
+    for set in [
+        format!("data.path={}", text(&images("train"))),
+        format!("schedule.steps={steps}"),
+        "schedule.warmup_steps=1".into(),
+        "loader.batch_size=16".into(),
+        "logging.every_steps=1".into(),
+        "threads=1".into(),
+    ] {
+        arguments.extend(["--set".to_owned(), set]);
+    }
+    arguments.extend(more.iter().map(|argument| (*argument).to_owned()));
+    arguments
+}
+
+fn demo(method: &str) -> PathBuf {
+    repository().join(format!("configs/pretrain/{method}_demo.toml"))
+}
+
+fn run(arguments: &[String]) -> Output {
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    diptych(&arguments)
+}
+
+#[test]
+fn every_command_explains_itself() {
+    for command in ["train", "evaluate", "study", "preview", "synth", "config", "plugin"] {
+        let output = diptych(&[command, "--help"]);
+        assert!(output.status.success(), "{command}: {}", stderr(&output));
+        assert!(stdout(&output).contains("Usage: diptych"), "{command}: {}", stdout(&output));
+    }
+}
+
+#[test]
+fn every_configuration_that_comes_with_diptych_is_valid() {
+    for kind in ["pretrain", "evaluate"] {
+        for entry in fs::read_dir(repository().join("configs").join(kind)).unwrap() {
+            let path = entry.unwrap().path();
+            if path.ends_with("demo_base.toml") {
+                continue;
+            }
+            let mut arguments = vec!["config", "check", text(&path)];
+            arguments.extend((kind == "evaluate").then_some("--evaluation"));
+            let output = diptych(&arguments);
+            assert!(output.status.success(), "{}", stderr(&output));
+        }
+    }
+}
+
+#[test]
+fn a_shown_configuration_is_the_same_run() {
+    let folder = TempDir::new().unwrap();
+    let first =
+        diptych(&["config", "show", text(&demo("byol")), "--set", "augmentations.remove=[\"grayscale\"]"]);
+    assert!(first.status.success(), "{}", stderr(&first));
+    assert!(!stdout(&first).contains("\"grayscale\""));
+    let shown = folder.path().join("shown.toml");
+    fs::write(&shown, &first.stdout).unwrap();
+    let second = diptych(&["config", "show", text(&shown)]);
+    assert_eq!(stdout(&first), stdout(&second));
+}
+
+#[test]
+fn trains_and_evaluates_both_methods() {
+    for method in ["byol", "simclr"] {
+        let folder = TempDir::new().unwrap();
+        let out = folder.path().join("run");
+        let output = run(&train(&demo(method), &out, 4, &[]));
+        assert!(output.status.success(), "{}", stderr(&output));
+        // Nothing but plain lines where nobody watches.
+        assert!(stderr(&output).contains("step 4/4"), "{}", stderr(&output));
+        assert!(!stderr(&output).contains('\x1b') && !stderr(&output).contains('\r'), "{}", stderr(&output));
+        let (train_images, test_images) = (images("train"), images("test"));
+        let output = diptych(&[
+            "evaluate",
+            text(&out),
+            "configs/evaluate/demo.toml",
+            "--json",
+            "--set",
+            &format!("data.train={}", text(&train_images)),
+            "--set",
+            &format!("data.test={}", text(&test_images)),
+        ]);
+        assert!(output.status.success(), "{}", stderr(&output));
+        let evaluation: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        assert_eq!(evaluation["test_samples"], 48);
+        let accuracy = evaluation["linear"]["top1"].as_f64().unwrap();
+        assert!((0.0..=1.0).contains(&accuracy), "{accuracy}");
+        assert_eq!(
+            evaluation,
+            serde_json::from_slice::<serde_json::Value>(&fs::read(out.join("evaluation.json")).unwrap())
+                .unwrap()
+        );
+    }
+}
+
+#[test]
+fn an_interrupted_run_keeps_a_checkpoint_and_is_resumed() {
+    let folder = TempDir::new().unwrap();
+    let out = folder.path().join("run");
+    let arguments = train(&demo("simclr"), &out, 100_000, &[]);
+    let mut child =
+        command(&[]).args(&arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
+    assert!(lines.any(|line| line.unwrap().starts_with("step 2/")), "the run ended before its second step");
+    let kill = Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
+    assert!(kill.success());
+    lines.for_each(drop);
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(130));
+    assert!(stdout(&output).contains("--resume"), "{}", stdout(&output));
+    assert!(out.join("checkpoints/latest/model.safetensors").is_file());
+
+    let again = run(&arguments);
+    assert_fails(&again, &["unfinished", "--resume"]);
+    let other = run(&train(&demo("simclr"), &out, 7, &["--resume"]));
+    assert_fails(&other, &["schedule.steps"]);
+}
+
+#[test]
+fn a_strangers_operator_works_from_toml_alone() {
+    let folder = TempDir::new().unwrap();
+    let set = folder.path().join("set.toml");
+    fs::write(
+        &set,
+        "[[views]]\noperators = [{ id = \"center_crop\", size_pixels = 32 }, { id = \"posterize\", bits = 1 }]\n",
+    )
+    .unwrap();
+    let sheet = folder.path().join("sheet.png");
+    let plugin = built_plugin("diptych-template-plugin");
+    let test_images = images("test");
+    let mut arguments = vec!["preview", text(&set), "--images", text(&test_images), "--count", "1"];
+    arguments.extend(["--out", text(&sheet)]);
+    let without = diptych(&arguments);
+    assert_fails(&without, &["set.toml:2", "posterize", "--plugin-path"]);
+    arguments.extend(["--plugin-path", text(&plugin)]);
+    let output = diptych(&arguments);
+    assert!(output.status.success(), "{}", stderr(&output));
+
+    let pixels = image::open(&sheet).unwrap().into_rgb8();
+    // The view is the right half; one bit a sample is 0 or 128, and 255 is the sheet's margin.
+    let view =
+        pixels.enumerate_pixels().filter(|(x, ..)| *x > pixels.width() / 2 + 8).map(|(.., pixel)| pixel.0);
+    let samples: Vec<u8> = view.flatten().collect();
+    assert!(samples.iter().all(|sample| matches!(sample, 0 | 128 | 255)));
+    assert!(samples.contains(&0) && samples.contains(&128));
+}
+
+#[test]
+fn mistakes_end_in_one_clear_message() {
+    let folder = TempDir::new().unwrap();
+    let place = |name: &str| folder.path().join(name);
+    fs::create_dir_all(place("empty")).unwrap();
+    fs::create_dir_all(place("texts")).unwrap();
+    fs::write(place("texts/letter.jpg"), "Dear reader").unwrap();
+    fs::create_dir_all(place("broken")).unwrap();
+    for entry in fs::read_dir(images("train").join("dots")).unwrap() {
+        let path = entry.unwrap().path();
+        fs::copy(&path, place("broken").join(path.file_name().unwrap())).unwrap();
+    }
+    let whole = fs::read(fs::read_dir(place("broken")).unwrap().next().unwrap().unwrap().path()).unwrap();
+    fs::write(place("broken/cut.jpg"), &whole[..whole.len() / 2]).unwrap();
+    fs::write(
+        place("set.toml"),
+        "[[views]]\noperators = [\n  { id = \"random_resized_crop\", size_pixel = 32 },\n  { id = \"grayscale\", probability = 1.5 },\n  { id = \"blur\" },\n]\n",
+    )
+    .unwrap();
+
+    let out = place("run");
+    let (empty, texts, broken, set) = (place("empty"), place("texts"), place("broken"), place("set.toml"));
+    let data = |path: &Path| format!("data.path={}", text(path));
+    let cases: Vec<(Vec<String>, Vec<&str>)> = vec![
+        (vec!["--set".into(), "data.path=/no/such/folder".into()], vec!["/no/such/folder"]),
+        (vec!["--set".into(), data(&empty)], vec!["no images", "empty"]),
+        (vec!["--set".into(), data(&texts)], vec!["no images", "letter.jpg"]),
+        (
+            vec!["--set".into(), data(&broken), "--set".into(), "loader.batch_size=2".into()],
+            vec!["cut.jpg", "ends early", "data.unreadable"],
+        ),
+        (
+            vec!["--set".into(), format!("augmentations.set={}", text(&set))],
+            vec![
+                "set.toml:3: views[0].operators[0].size_pixel: unknown key, did you mean `size_pixels`?",
+                "set.toml:4: views[0].operators[1].probability: found 1.5",
+                "set.toml:5: views[0].operators[2].id",
+                "gaussian_blur",
+            ],
+        ),
+        (vec!["--set".into(), "loader.batch_size=97".into()], vec!["96 images", "97"]),
+        (vec!["--device".into(), "cuda:63".into()], vec!["cuda:63", "cpu"]),
+        (vec!["--set".into(), "seed=maybe".into()], vec!["seed", "maybe", "whole number"]),
+    ];
+    for (more, expected) in cases {
+        let more: Vec<&str> = more.iter().map(String::as_str).collect();
+        assert_fails(&run(&train(&demo("byol"), &out, 4, &more)), &expected);
+    }
+    assert_fails(&diptych(&["train", "nowhere.toml"]), &["nowhere.toml", "cannot be read"]);
+    assert_fails(&diptych(&["evaluate", text(&empty), "configs/evaluate/demo.toml"]), &["holds no run"]);
+    assert_fails(&diptych(&["plugin", "describe", "greyscale"]), &["did you mean `grayscale`"]);
+}
+
+/// One message, no panic, no backtrace, a status that is not success.
+fn assert_fails(output: &Output, expected: &[&str]) {
+    let message = stderr(output);
+    assert_eq!(output.status.code(), Some(1), "{message}");
+    for part in expected {
+        assert!(message.contains(part), "expected {part:?} in: {message}");
+    }
+    assert!(message.starts_with("error: ") || message.contains("\nerror: "), "{message}");
+    assert!(!message.contains("panicked") && !message.contains("backtrace"), "{message}");
+}

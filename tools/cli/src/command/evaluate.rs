@@ -1,0 +1,56 @@
+//! `diptych evaluate`.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::{Result, anyhow};
+use diptych_config::Document;
+use diptych_trainer::DeviceName;
+use diptych_trainer::config::EvaluationConfig;
+use diptych_trainer::evaluate::{EvaluationOptions, evaluate};
+
+use super::Plugins;
+use crate::console;
+
+/// Judges a run's encoder on a labelled folder: L-BFGS logistic regression and weighted nearest neighbours on
+/// frozen features. Prints a table and writes evaluation.json into the run's folder.
+#[derive(clap::Args)]
+#[command(
+    after_help = "Examples:\n  diptych evaluate runs/byol configs/evaluate/demo.toml\n  diptych evaluate runs/mine configs/evaluate/demo.toml --set data.train=FOLDER --set data.test=OTHER"
+)]
+pub struct Arguments {
+    /// The folder of a run that `diptych train` wrote.
+    run: PathBuf,
+    /// The evaluation's configuration (TOML).
+    config: PathBuf,
+    /// Overrides a key of the configuration; may be repeated.
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    sets: Vec<String>,
+    /// Device to run the encoder on [default: the run's own].
+    #[arg(long, value_name = "DEVICE")]
+    device: Option<String>,
+    /// Judge the encoder with the random weights that the run started from.
+    #[arg(long)]
+    random_init: bool,
+    /// Print the result as JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+pub fn run(arguments: Arguments, plugins: &Plugins) -> Result<ExitCode> {
+    let Arguments { run, config, sets, device, random_init, json } = arguments;
+    let device = device.as_deref().map(parse_device).transpose()?;
+    let document = Document::load(&config, &sets)?;
+    let registry = plugins.load()?;
+    let config = EvaluationConfig::read(&document, &registry)?;
+    let stop = console::stop_flag("stopping the evaluation")?;
+    let options = EvaluationOptions { random_init, device };
+    let evaluation = evaluate(&run, &config, &registry, options, &stop)?;
+    let text = if json { format!("{:#}\n", evaluation.to_json()) } else { evaluation.to_string() };
+    console::print(&text);
+    Ok(ExitCode::SUCCESS)
+}
+
+fn parse_device(text: &str) -> Result<DeviceName> {
+    DeviceName::parse(text).ok_or_else(|| anyhow!("--device: found {text:?}, expected cpu, cuda or cuda:N"))
+}

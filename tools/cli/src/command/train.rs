@@ -1,0 +1,76 @@
+//! `diptych train`.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::Result;
+use diptych_config::Document;
+use diptych_trainer::config::RunConfig;
+use diptych_trainer::{Outcome, TrainOptions};
+
+use super::Plugins;
+use crate::console;
+
+/// Trains an encoder as a configuration says and writes the run's folder: resolved configuration, metrics,
+/// TensorBoard events, log and checkpoints. Ctrl-C ends a run with a checkpoint; --resume goes on from there.
+#[derive(clap::Args)]
+#[command(
+    after_help = "Examples:\n  diptych train configs/pretrain/byol_demo.toml --out runs/byol\n  diptych train configs/pretrain/byol_demo.toml --out runs/byol --resume\n  diptych train configs/pretrain/byol_demo.toml --out runs/no-gray --set 'augmentations.remove=[\"grayscale\"]'"
+)]
+pub struct Arguments {
+    /// The run's configuration (TOML).
+    config: PathBuf,
+    /// The run's folder [default: runs/NAME-OF-THE-CONFIG].
+    #[arg(long, short, value_name = "FOLDER")]
+    out: Option<PathBuf>,
+    /// Overrides a key of the configuration; may be repeated.
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    sets: Vec<String>,
+    /// Device to train on: cpu, cuda or cuda:N. Short for --set device=...
+    #[arg(long, value_name = "DEVICE")]
+    device: Option<String>,
+    /// Go on from the latest checkpoint in the run's folder.
+    #[arg(long)]
+    resume: bool,
+    /// Show no progress.
+    #[arg(long, short)]
+    quiet: bool,
+}
+
+pub fn run(arguments: Arguments, plugins: &Plugins) -> Result<ExitCode> {
+    let Arguments { config: path, out, mut sets, device, resume, quiet } = arguments;
+    if let Some(device) = device {
+        sets.push(format!("device={device}"));
+    }
+    let document = Document::load(&path, &sets)?;
+    let registry = plugins.load()?;
+    let config = RunConfig::read(&document, &registry)?;
+    let out = out.unwrap_or_else(|| default_folder(&path));
+    let stop = console::stop_flag("stopping after this step")?;
+    let options = TrainOptions { resume, quiet };
+    match diptych_trainer::train(&config, &registry, &out, options, &stop)? {
+        Outcome::Finished(summary) => {
+            console::print(&format!(
+                "finished {} steps in {:.0} s: {}\n",
+                summary.steps,
+                summary.seconds,
+                out.display()
+            ));
+            Ok(ExitCode::SUCCESS)
+        }
+        Outcome::Interrupted(summary) => {
+            console::print(&format!(
+                "interrupted at step {} of {}, checkpoint written: go on with\n  diptych train {} --out {} --resume\n",
+                summary.step,
+                summary.steps,
+                path.display(),
+                out.display()
+            ));
+            Ok(ExitCode::from(console::INTERRUPTED))
+        }
+    }
+}
+
+fn default_folder(config: &Path) -> PathBuf {
+    Path::new("runs").join(config.file_stem().unwrap_or(config.as_os_str()))
+}

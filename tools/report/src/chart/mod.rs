@@ -1,0 +1,232 @@
+//! The charts: accuracy levels, drops from the baseline, learning curves. Drawn once as SVG for page and file, and
+//! as PNG from the file.
+
+mod axis;
+mod curves;
+mod panel;
+mod png;
+mod svg;
+
+pub use curves::curve_sets;
+pub use png::RenderError;
+pub use svg::Svg;
+
+use panel::{Group, Mark, Panel, Row};
+use svg::Anchor;
+
+use crate::data::{Method, Metric, Study};
+use crate::statistics::{Sample, drop, level, random_level};
+use crate::text::{number, seeds};
+
+/// Okabe and Ito's colours, in the order in which methods take them: told apart by people with any colour vision.
+/// The second of each pair is for dark backgrounds.
+pub const COLORS: [(&str, &str); 7] = [
+    ("#0072b2", "#56b4e9"),
+    ("#d55e00", "#f08a3c"),
+    ("#009e73", "#2fc79b"),
+    ("#b0578d", "#cc79a7"),
+    ("#b87f00", "#e69f00"),
+    ("#3b8ec2", "#9bd3f5"),
+    ("#555555", "#bbbbbb"),
+];
+
+/// The style of a chart in a file: light, with the font that the PNG is drawn with first.
+fn file_style() -> String {
+    let mut css = String::from(
+        "text{font-family:'DejaVu Sans',Verdana,sans-serif;font-size:12px;fill:#24221f}.paper{fill:#fff}\
+         .soft,.tick{fill:#65615a}.grid{stroke:#e7e3dc;stroke-width:1}.axis{stroke:#8d877d;stroke-width:1}\
+         .level{stroke:#8d877d;stroke-width:1;stroke-dasharray:3 3}.keyseed{fill:#8d877d;fill-opacity:.6}\
+         .keymean{fill:#65615a}.keypublished{fill:none;stroke:#65615a;stroke-width:1.6}",
+    );
+    css.push_str(SHARED_STYLE);
+    for (index, (light, _)) in COLORS.iter().enumerate() {
+        css.push_str(&format!(".fill{index}{{fill:{light}}}.stroke{index}{{stroke:{light}}}"));
+    }
+    css
+}
+
+/// What page and file have in common: sizes, widths, opacities.
+pub const SHARED_STYLE: &str = ".title{font-size:15px;font-weight:bold}.big{font-size:20px;font-weight:bold}\
+    .tick{font-size:11px}.value{font-weight:bold}.seed{fill-opacity:.55}.range{stroke-width:2;stroke-opacity:.45}\
+    .thread{fill:none;stroke-width:1.2;stroke-opacity:.4}.published{fill:none;stroke-width:1.6}\
+    .curve{fill:none;stroke-width:1.3;stroke-opacity:.8}";
+
+/// The colour of a method, by its place among the study's methods.
+pub fn color(study: &Study, method: &str) -> usize {
+    study.methods.iter().position(|known| known.id == method).unwrap_or(0) % COLORS.len()
+}
+
+/// A drawing with what it shows in words.
+pub struct Chart {
+    /// The drawing.
+    pub svg: Svg,
+    /// For those who do not see it.
+    pub description: String,
+}
+
+fn rows(study: &Study, sample: impl Fn(&str) -> (Sample, Option<f64>)) -> Vec<Row> {
+    let row = |method: &Method| {
+        let (sample, published) = sample(&method.id);
+        Row { color: color(study, &method.id), label: method.label.clone(), sample, published }
+    };
+    study.methods.iter().map(row).collect()
+}
+
+fn describe(panel: &Panel, unit: &str) -> String {
+    let mut text = format!("{}, {}.", panel.title, panel.subtitle);
+    for group in &panel.groups {
+        let rows = group.rows.iter().map(|row| match (row.sample.mean(), row.sample.range()) {
+            (Some(mean), Some((low, high))) => {
+                format!("{} {}{unit} ({} to {})", row.label, number(mean), number(low), number(high))
+            }
+            _ => format!("{} missing", row.label),
+        });
+        text.push_str(&format!(" {}: {}.", group.label, rows.collect::<Vec<_>>().join(", ")));
+    }
+    for (_, label) in &panel.levels {
+        text.push_str(&format!(" Line: {label}."));
+    }
+    text
+}
+
+/// Accuracy of every method in every variant.
+pub fn levels(study: &Study, metric: &Metric) -> Chart {
+    let groups = study.variants.iter().map(|variant| Group {
+        label: variant.label.clone(),
+        rows: rows(study, |method| (level(study, &metric.id, method, &variant.id), None)),
+    });
+    let mut levels = Vec::new();
+    levels.extend(study.chance.map(|chance| (chance * 100.0, format!("chance {}", number(chance * 100.0)))));
+    let random = random_level(study, &metric.id).mean();
+    levels.extend(random.map(|mean| (mean, format!("untrained encoder {}", number(mean)))));
+    let panel = Panel {
+        title: "Accuracy".into(),
+        subtitle: format!("{}, n = {}", metric.label, seeds(study.seeds.len())),
+        groups: groups.collect(),
+        head_lines: levels.len(),
+        levels,
+        axis_label: "top-1 accuracy, %".into(),
+        from_zero: true,
+        key: vec![(Mark::Seed, "one seed".into()), (Mark::Mean, "mean".into())],
+    };
+    Chart { svg: panel.draw(), description: describe(&panel, " %") }
+}
+
+/// Points lost against the baseline, paired by seed, with the published losses where they exist.
+pub fn drops(study: &Study, metric: &Metric) -> Chart {
+    // The baseline's own row, all zero, is where each method's line starts from.
+    let groups: Vec<Group> = study
+        .variants
+        .iter()
+        .map(|variant| Group {
+            label: variant.label.clone(),
+            rows: rows(study, |method| {
+                let published =
+                    study.reference_drop(method, &variant.id).filter(|_| variant.id != study.baseline);
+                (drop(study, &metric.id, method, &variant.id), published)
+            }),
+        })
+        .collect();
+    let mut key = vec![(Mark::Seed, "one seed".into()), (Mark::Mean, "mean".into())];
+    if groups.iter().flat_map(|group| &group.rows).any(|row| row.published.is_some()) {
+        key.push((Mark::Published, short_source(study)));
+    }
+    let panel = Panel {
+        title: "Drop from the baseline".into(),
+        subtitle: format!("{}, paired by seed, n = {}", metric.label, seeds(study.seeds.len())),
+        groups,
+        levels: Vec::new(),
+        head_lines: usize::from(study.chance.is_some()) + usize::from(!study.random_encoders.is_empty()),
+        axis_label: "points of accuracy lost".into(),
+        from_zero: true,
+        key,
+    };
+    Chart { svg: panel.draw(), description: describe(&panel, " points") }
+}
+
+/// `Grill et al. 2020: ImageNet, ...` is `Grill et al. 2020` in a key.
+fn short_source(study: &Study) -> String {
+    let source = study.reference.as_ref().map_or("", |reference| &reference.source);
+    source.split([':', ',']).next().unwrap_or(source).trim().to_string()
+}
+
+/// Both panels side by side, for a file of its own.
+pub struct ChartFiles {
+    /// The drawing as an SVG file.
+    pub svg: String,
+    /// The same as a PNG file.
+    pub png: Vec<u8>,
+}
+
+/// Draws the study's main metric; `None` for a study without a metric.
+pub fn files(study: &Study) -> Result<Option<ChartFiles>, RenderError> {
+    let Some(metric) = study.main_metric() else { return Ok(None) };
+    let (left, right) = (levels(study, metric), drops(study, metric));
+    const MARGIN: f64 = 28.0;
+    let width = left.svg.width + right.svg.width + 3.0 * MARGIN;
+    let height = left.svg.height.max(right.svg.height) + 2.0 * MARGIN + 34.0;
+    let mut both = Svg::new(width, height);
+    both.text("big", (MARGIN, MARGIN + 16.0), Anchor::Start, &study.title);
+    both.place((MARGIN, MARGIN + 44.0), &left.svg);
+    both.place((left.svg.width + 2.0 * MARGIN, MARGIN + 44.0), &right.svg);
+    let svg = both.file(&file_style(), &format!("{} {}", left.description, right.description));
+    let png = png::render(&svg, 2.0)?;
+    Ok(Some(ChartFiles { svg, png }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::example;
+
+    #[test]
+    fn every_run_has_a_mark_in_the_chart_of_levels() {
+        let study = example::study();
+        let svg = levels(&study, &study.metrics[0]).svg.inline("");
+        assert_eq!(svg.matches(" seed\"").count(), 24);
+        assert_eq!(svg.matches(" mean\"").count(), 8);
+        for run in &study.runs {
+            let label = format!(
+                "{}, {}, seed {}:",
+                study.method_label(&run.method),
+                study.variant_label(&run.variant),
+                run.seed
+            );
+            assert!(svg.contains(&label), "no mark for {label}");
+        }
+        assert!(svg.contains("chance 12.5") && svg.contains("untrained encoder 30.0"));
+    }
+
+    #[test]
+    fn drops_are_marked_by_seed_with_the_published_ones_beside() {
+        let study = example::study();
+        let chart = drops(&study, &study.metrics[0]);
+        let svg = chart.svg.inline("");
+        assert_eq!((svg.matches(" seed\"").count(), svg.matches(" published\"").count()), (24, 6));
+        assert!(svg.contains("SimCLR, crop only, published: 27.6"), "{svg}");
+        assert!(
+            chart
+                .description
+                .contains("crop only: BYOL 12.5 points (8.0 to 16.9), SimCLR 61.8 points (58.1 to 66.1).")
+        );
+    }
+
+    #[test]
+    fn a_missing_arm_is_named_instead_of_drawn() {
+        let mut study = example::study();
+        study.runs.retain(|run| run.method != "byol" || run.variant != "crop_only");
+        let svg = levels(&study, &study.metrics[0]).svg.inline("");
+        assert!(svg.contains("BYOL missing"));
+        assert_eq!(svg.matches(" seed\"").count(), 21);
+    }
+
+    #[test]
+    fn files_are_the_same_every_time_and_draw_text_without_the_machines_fonts() {
+        let study = example::study();
+        let [first, second] = [(); 2].map(|()| files(&study).unwrap().unwrap());
+        assert_eq!((&first.svg, &first.png), (&second.svg, &second.png));
+        let mut silent = study.clone();
+        silent.title = String::new();
+        assert_ne!(files(&silent).unwrap().unwrap().png, first.png, "the title draws nothing");
+    }
+}

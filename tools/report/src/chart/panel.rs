@@ -1,0 +1,196 @@
+//! A panel: one row per method in each variant, a dot per seed, a bar at the mean, values along the right edge.
+
+use super::axis::Axis;
+use super::svg::{Anchor, Svg};
+use crate::statistics::Sample;
+use crate::text::{number, wrap};
+
+/// Width of a panel in pixels at its natural size: readable side by side on a screen, one above the other on a phone.
+pub const WIDTH: f64 = 470.0;
+
+const ROW: f64 = 21.0;
+const GROUP_GAP: f64 = 15.0;
+/// Of the 12-pixel font that labels are set in, with some slack.
+const CHARACTER: f64 = 7.3;
+const LABEL_CHARACTERS: usize = 16;
+
+/// What a panel shows.
+pub struct Panel {
+    pub title: String,
+    pub subtitle: String,
+    pub groups: Vec<Group>,
+    /// Values to mark over the whole height, with their labels.
+    pub levels: Vec<(f64, String)>,
+    /// Lines to leave free for them above the plot; as many in the panel beside, so that rows align.
+    pub head_lines: usize,
+    pub axis_label: String,
+    /// Draw the axis from zero even when all values are far from it.
+    pub from_zero: bool,
+    /// Labels of the key at the bottom: (mark, text).
+    pub key: Vec<(Mark, String)>,
+}
+
+/// One variant.
+pub struct Group {
+    pub label: String,
+    pub rows: Vec<Row>,
+}
+
+/// One method in it.
+pub struct Row {
+    /// Index of the method's colour.
+    pub color: usize,
+    pub label: String,
+    pub sample: Sample,
+    /// Published value, in the same unit.
+    pub published: Option<f64>,
+}
+
+/// Kinds of marks.
+#[derive(Clone, Copy)]
+pub enum Mark {
+    Seed,
+    Mean,
+    Published,
+}
+
+impl Panel {
+    fn values(&self) -> impl Iterator<Item = f64> {
+        let rows = self.groups.iter().flat_map(|group| &group.rows);
+        let rows =
+            rows.flat_map(|row| row.sample.values.iter().map(|(_, value)| *value).chain(row.published));
+        rows.chain(self.levels.iter().map(|(value, _)| *value)).chain(self.from_zero.then_some(0.0))
+    }
+
+    /// Left and right edge of the plot.
+    fn edges(&self) -> (f64, f64) {
+        let label = self.groups.iter().flat_map(|group| wrap(&group.label, LABEL_CHARACTERS));
+        let left = label.map(|line| line.chars().count()).max().unwrap_or(0).min(LABEL_CHARACTERS + 6);
+        let rows = self.groups.iter().flat_map(|group| &group.rows);
+        let right = rows.map(|row| row.label.chars().count() + 7).max().unwrap_or(0).min(24);
+        (left as f64 * CHARACTER + 14.0, WIDTH - right as f64 * CHARACTER)
+    }
+
+    pub fn draw(&self) -> Svg {
+        let top = 56.0 + self.head_lines as f64 * 15.0;
+        let rows: usize = self.groups.iter().map(|group| group.rows.len()).sum();
+        let bottom = top + rows as f64 * ROW + self.groups.len() as f64 * GROUP_GAP;
+        let mut svg = Svg::new(WIDTH, bottom + 82.0);
+        let (left, right) = self.edges();
+        let axis = Axis::covering(self.values(), 5.0, left, right);
+
+        svg.text("title", (0.0, 16.0), Anchor::Start, &self.title);
+        svg.text("soft", (0.0, 35.0), Anchor::Start, &self.subtitle);
+        self.draw_axis(&mut svg, &axis, top, bottom);
+        self.draw_levels(&mut svg, &axis, bottom);
+        self.draw_connections(&mut svg, &axis, top);
+        let mut y = top + GROUP_GAP / 2.0;
+        for group in &self.groups {
+            let lines = wrap(&group.label, LABEL_CHARACTERS);
+            let middle = y + group.rows.len() as f64 * ROW / 2.0;
+            let first = middle - (lines.len() as f64 - 1.0) * 7.5 + 4.0;
+            for (index, line) in lines.iter().enumerate() {
+                svg.text("label", (0.0, first + index as f64 * 15.0), Anchor::Start, line);
+            }
+            for row in &group.rows {
+                row.draw(&mut svg, &axis, y + ROW / 2.0, right, &group.label);
+                y += ROW;
+            }
+            y += GROUP_GAP;
+        }
+        self.draw_key(&mut svg, bottom + 70.0);
+        svg
+    }
+
+    fn draw_axis(&self, svg: &mut Svg, axis: &Axis, top: f64, bottom: f64) {
+        for tick in axis.ticks() {
+            let x = axis.at(tick);
+            let class = if tick.abs() < 1e-9 { "axis" } else { "grid" };
+            svg.line(class, (x, top), (x, bottom));
+            svg.text("tick", (x, bottom + 16.0), Anchor::Middle, &axis.label(tick));
+        }
+        let (left, right) = self.edges();
+        svg.text("soft", ((left + right) / 2.0, bottom + 36.0), Anchor::Middle, &self.axis_label);
+    }
+
+    fn draw_levels(&self, svg: &mut Svg, axis: &Axis, bottom: f64) {
+        for (index, (value, label)) in self.levels.iter().enumerate() {
+            let (x, y) = (axis.at(*value), 56.0 + index as f64 * 15.0);
+            svg.line("level", (x, y + 3.0), (x, bottom));
+            svg.text("tick", (x - 3.0, y), Anchor::Start, label);
+        }
+    }
+
+    /// A thin line through the means of each method: where two of them cross, the ranking does.
+    fn draw_connections(&self, svg: &mut Svg, axis: &Axis, top: f64) {
+        let mut lines: Vec<(usize, Vec<(f64, f64)>)> = Vec::new();
+        let mut y = top + GROUP_GAP / 2.0;
+        for group in &self.groups {
+            for row in &group.rows {
+                if let Some(mean) = row.sample.mean() {
+                    let place = (axis.at(mean), y + ROW / 2.0);
+                    match lines.iter_mut().find(|(color, _)| *color == row.color) {
+                        Some((_, places)) => places.push(place),
+                        None => lines.push((row.color, vec![place])),
+                    }
+                }
+                y += ROW;
+            }
+            y += GROUP_GAP;
+        }
+        for (color, places) in lines.iter().filter(|(_, places)| places.len() > 1) {
+            svg.polyline(&format!("stroke{color} thread"), places, "");
+        }
+    }
+
+    fn draw_key(&self, svg: &mut Svg, y: f64) {
+        let mut x = 0.0;
+        for (mark, text) in &self.key {
+            let place = (x + 6.0, y - 4.0);
+            match mark {
+                Mark::Seed => svg.circle("keyseed", place, 3.6, ""),
+                Mark::Mean => svg.rectangle("keymean", (place.0 - 2.0, place.1 - 7.0), (4.0, 14.0), ""),
+                Mark::Published => svg.circle("keypublished", place, 4.6, ""),
+            }
+            svg.text("tick", (x + 16.0, y), Anchor::Start, text);
+            x += 30.0 + text.chars().count() as f64 * 6.7;
+        }
+    }
+}
+
+impl Row {
+    fn draw(&self, svg: &mut Svg, axis: &Axis, y: f64, right: f64, variant: &str) {
+        let color = self.color;
+        let label = (right + 8.0, y + 4.0);
+        if let Some((low, high)) = self.sample.range() {
+            svg.line(&format!("stroke{color} range"), (axis.at(low), y), (axis.at(high), y));
+        }
+        for (seed, value) in &self.sample.values {
+            let hint = format!("{}, {variant}, seed {seed}: {}", self.label, number(*value));
+            svg.circle(&format!("fill{color} seed"), (axis.at(*value), y), 3.6, &hint);
+        }
+        if let Some(published) = self.published {
+            let hint = format!("{}, {variant}, published: {}", self.label, number(published));
+            svg.circle(&format!("stroke{color} published"), (axis.at(published), y), 4.6, &hint);
+        }
+        match self.sample.mean() {
+            Some(mean) => {
+                let hint =
+                    format!("{}, {variant}, mean of n = {}: {}", self.label, self.sample.n(), number(mean));
+                svg.rectangle(
+                    &format!("fill{color} mean"),
+                    (axis.at(mean) - 2.0, y - 7.0),
+                    (4.0, 14.0),
+                    &hint,
+                );
+                svg.text(
+                    &format!("fill{color} value"),
+                    label,
+                    Anchor::Start,
+                    &format!("{} {}", self.label, number(mean)),
+                );
+            }
+            None => svg.text("tick", label, Anchor::Start, &format!("{} missing", self.label)),
+        }
+    }
+}

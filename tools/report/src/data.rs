@@ -1,0 +1,218 @@
+//! What a report is made of: plain data, gathered by whoever ran the study.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+/// A study's results. Everything in the report is a function of this.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Study {
+    /// Short name, for files and provenance.
+    pub name: String,
+    /// What the page is called.
+    pub title: String,
+    /// What is compared, in the order in which it is shown; each keeps one colour everywhere.
+    pub methods: Vec<Method>,
+    /// What each method was put through, in the order in which it is shown.
+    pub variants: Vec<Variant>,
+    /// Id of the variant that drops are measured from.
+    pub baseline: String,
+    /// Seeds that were planned.
+    pub seeds: Vec<u64>,
+    /// Accuracies, the first of which the sentences and charts are about.
+    pub metrics: Vec<Metric>,
+    /// Every planned run, whatever became of it.
+    pub runs: Vec<Run>,
+    /// Accuracy of guessing, as a fraction of 1.
+    pub chance: Option<f64>,
+    /// Evaluations of encoders with the random weights that runs start from.
+    pub random_encoders: Vec<RandomEncoder>,
+    /// Published numbers to show beside the study's own.
+    pub reference: Option<Reference>,
+    /// Views of the same images in each variant.
+    pub sheets: Vec<Sheet>,
+    /// In what the resolved configurations of the arms differ.
+    pub differences: Vec<ArmDifference>,
+    /// Further facts on where the numbers come from: label and text.
+    pub provenance: Vec<(String, String)>,
+    /// What did not go as it should (an arm without pictures, say), one sentence each.
+    pub remarks: Vec<String>,
+}
+
+/// One of the things compared.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Method {
+    /// As in the study file.
+    pub id: String,
+    /// As people call it.
+    pub label: String,
+}
+
+/// One arm of every method.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Variant {
+    /// As in the study file.
+    pub id: String,
+    /// As people call it.
+    pub label: String,
+    /// What it changes, as overrides.
+    pub sets: Vec<String>,
+}
+
+/// A kind of accuracy.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Metric {
+    /// Key of [`Run::scores`].
+    pub id: String,
+    /// As people call it.
+    pub label: String,
+}
+
+/// What became of a run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum State {
+    /// Trained and evaluated.
+    Finished,
+    /// Stopped on the way; can be continued.
+    Interrupted,
+    /// Ended with an error.
+    Failed,
+    /// Not begun.
+    #[default]
+    Planned,
+}
+
+impl State {
+    /// As tables write it.
+    pub fn text(self) -> &'static str {
+        match self {
+            State::Finished => "finished",
+            State::Interrupted => "interrupted",
+            State::Failed => "failed",
+            State::Planned => "not begun",
+        }
+    }
+}
+
+/// One run: a method in a variant under a seed.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Run {
+    /// Id of its method.
+    pub method: String,
+    /// Id of its variant.
+    pub variant: String,
+    /// Key of its random draws.
+    pub seed: u64,
+    /// What became of it.
+    pub state: State,
+    /// Why it failed.
+    pub error: Option<String>,
+    /// Of its resolved configuration.
+    pub fingerprint: Option<String>,
+    /// Seconds of training.
+    pub seconds: Option<f64>,
+    /// RFC 3339.
+    pub started: Option<String>,
+    /// RFC 3339.
+    pub ended: Option<String>,
+    /// Accuracies by metric, as fractions of 1; only of finished runs.
+    pub scores: BTreeMap<String, f64>,
+    /// What it looked like on the way.
+    pub curves: Vec<Curve>,
+}
+
+/// A figure over the steps of a run.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Curve {
+    /// Name of the figure (`loss`).
+    pub name: String,
+    /// Step and value, steps rising; values may be anything finite.
+    pub points: Vec<(f64, f64)>,
+}
+
+/// Accuracies of an encoder that was not trained.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct RandomEncoder {
+    /// That its weights were drawn under.
+    pub seed: u64,
+    /// Accuracies by metric, as fractions of 1.
+    pub scores: BTreeMap<String, f64>,
+}
+
+/// Published numbers, of another data set and scale as a rule: to compare directions with, not levels.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Reference {
+    /// Who measured what.
+    pub source: String,
+    /// One number per method and variant that it has.
+    pub values: Vec<ReferenceValue>,
+}
+
+/// A published accuracy.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct ReferenceValue {
+    /// Id of the method.
+    pub method: String,
+    /// Id of the variant.
+    pub variant: String,
+    /// In percent.
+    pub percent: f64,
+}
+
+/// Pictures of the views that one arm makes.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Sheet {
+    /// Whose views they are.
+    pub label: String,
+    /// A PNG file.
+    pub png: Vec<u8>,
+    /// Width of the picture as it should be shown, in pixels.
+    pub width: u32,
+    /// Height of it.
+    pub height: u32,
+    /// What it shows, in words.
+    pub description: String,
+}
+
+/// In what one arm's resolved configuration differs from another's.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ArmDifference {
+    /// The arm it is compared with, in words.
+    pub left: String,
+    /// The arm, in words.
+    pub right: String,
+    /// TOML path, value on the left, value on the right.
+    pub keys: Vec<(String, String, String)>,
+}
+
+impl Study {
+    /// The label of a method; its id when it has none.
+    pub fn method_label<'a>(&'a self, id: &'a str) -> &'a str {
+        self.methods.iter().find(|method| method.id == id).map_or(id, |method| &method.label)
+    }
+
+    /// The label of a variant; its id when it has none.
+    pub fn variant_label<'a>(&'a self, id: &'a str) -> &'a str {
+        self.variants.iter().find(|variant| variant.id == id).map_or(id, |variant| &variant.label)
+    }
+
+    /// The metric that sentences and charts are about.
+    pub fn main_metric(&self) -> Option<&Metric> {
+        self.metrics.first()
+    }
+
+    /// Published accuracy in percent.
+    pub fn reference_percent(&self, method: &str, variant: &str) -> Option<f64> {
+        let values = &self.reference.as_ref()?.values;
+        values
+            .iter()
+            .find(|value| value.method == method && value.variant == variant)
+            .map(|value| value.percent)
+    }
+
+    /// Published drop from the baseline in points: positive for a loss.
+    pub fn reference_drop(&self, method: &str, variant: &str) -> Option<f64> {
+        Some(self.reference_percent(method, &self.baseline)? - self.reference_percent(method, variant)?)
+    }
+}

@@ -1,0 +1,410 @@
+//! Sentences computed from the data: the headline, what agrees with the published numbers, and what does not.
+//!
+//! Invariant: a direction is claimed only when every seed shows it; where seeds disagree, the sentence says so.
+
+#[cfg(test)]
+mod tests;
+
+use crate::data::{Method, State, Study, Variant};
+use crate::statistics::{Sample, drop, level, random_level};
+use crate::text::{join, number, percent, points, seeds};
+
+/// What the data say, in sentences.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Findings {
+    /// The one thing to take away.
+    pub headline: String,
+    /// The levels behind it, so that a drop is never read alone.
+    pub levels: Option<String>,
+    /// What the published numbers show and these data show too.
+    pub holds: Vec<String>,
+    /// What the published numbers show and these data do not.
+    pub does_not_hold: Vec<String>,
+    /// What to keep in mind.
+    pub notes: Vec<String>,
+}
+
+/// Reads the study.
+pub fn findings(study: &Study) -> Findings {
+    let mut findings = Findings::default();
+    let Some(metric) = study.main_metric() else { return findings };
+    let reader = Reader { study, metric: &metric.id, metric_label: &metric.label };
+    reader.headline(&mut findings);
+    reader.against_reference(&mut findings);
+    reader.notes(&mut findings);
+    findings
+}
+
+struct Reader<'a> {
+    study: &'a Study,
+    metric: &'a str,
+    metric_label: &'a str,
+}
+
+/// Two methods in one variant, the one that loses more on average first.
+struct Contrast<'a> {
+    variant: &'a Variant,
+    more: &'a Method,
+    less: &'a Method,
+    /// Drop of `more` minus drop of `less`, by seed.
+    difference: Sample,
+}
+
+impl Contrast<'_> {
+    fn mean(&self) -> f64 {
+        self.difference.mean().unwrap_or(0.0)
+    }
+}
+
+impl<'a> Reader<'a> {
+    fn level(&self, method: &Method, variant: &str) -> Sample {
+        level(self.study, self.metric, &method.id, variant)
+    }
+
+    fn drop(&self, method: &Method, variant: &str) -> Sample {
+        drop(self.study, self.metric, &method.id, variant)
+    }
+
+    /// The variants beside the baseline.
+    fn compared(&self) -> impl Iterator<Item = &'a Variant> {
+        let study = self.study;
+        study.variants.iter().filter(|variant| variant.id != study.baseline)
+    }
+
+    fn pairs(&self) -> Vec<(&'a Method, &'a Method)> {
+        let methods = &self.study.methods;
+        let pair =
+            |left: usize| (left + 1..methods.len()).map(move |right| (&methods[left], &methods[right]));
+        (0..methods.len()).flat_map(pair).collect()
+    }
+
+    /// Every pair of methods in every variant for which both have a drop.
+    fn contrasts(&self) -> Vec<Contrast<'a>> {
+        let mut contrasts = Vec::new();
+        for variant in self.compared() {
+            for (left, right) in self.pairs() {
+                let (of_left, of_right) = (self.drop(left, &variant.id), self.drop(right, &variant.id));
+                let difference = of_left.paired_minus(&of_right);
+                match difference.mean() {
+                    None => {}
+                    Some(mean) if mean >= 0.0 => {
+                        contrasts.push(Contrast { variant, more: left, less: right, difference });
+                    }
+                    Some(_) => {
+                        let difference = of_right.paired_minus(&of_left);
+                        contrasts.push(Contrast { variant, more: right, less: left, difference });
+                    }
+                }
+            }
+        }
+        contrasts
+    }
+
+    fn headline(&self, findings: &mut Findings) {
+        let contrasts = self.contrasts();
+        let clear = contrasts.iter().filter(|contrast| contrast.difference.common_sign() != 0);
+        if let Some(contrast) = clear.max_by(|left, right| left.mean().total_cmp(&right.mean())) {
+            findings.headline = self.contrast_sentence(contrast);
+            findings.levels = self.levels_sentence(contrast);
+        } else if contrasts.is_empty() {
+            findings.headline = self.headline_of_one_method();
+        } else {
+            let n = contrasts.iter().map(|contrast| contrast.difference.n()).max().unwrap_or(0);
+            findings.headline = if contrasts.iter().all(|contrast| contrast.mean() == 0.0) {
+                format!("The methods lose exactly the same {} accuracy in every variant.", self.metric_label)
+            } else {
+                format!(
+                    "No difference between the methods shows: in every variant the {} disagree on which one loses more {} accuracy.",
+                    seeds(n),
+                    self.metric_label
+                )
+            };
+        }
+    }
+
+    fn contrast_sentence(&self, contrast: &Contrast<'_>) -> String {
+        let Contrast { variant, more, less, difference } = contrast;
+        let drop = |method: &Method| self.drop(method, &variant.id).mean().unwrap_or(0.0);
+        let of_less = drop(less);
+        let of_less = if of_less < 0.0 {
+            format!("{} gains {}", less.label, number(-of_less))
+        } else {
+            format!("{} {}", less.label, number(of_less))
+        };
+        let of_more = drop(more);
+        let of_more = if of_more < 0.0 {
+            format!("{} gains {}", more.label, points(-of_more))
+        } else {
+            format!("{} loses {}", more.label, points(of_more))
+        };
+        let basis = match difference.n() {
+            1 => "one seed, so no spread is known".to_string(),
+            n => format!("mean of {}; {} loses more in each", seeds(n), more.label),
+        };
+        format!(
+            "With \u{201c}{}\u{201d}, {of_more} of {} accuracy and {of_less} ({basis}).",
+            variant.label, self.metric_label
+        )
+    }
+
+    fn levels_sentence(&self, contrast: &Contrast<'_>) -> Option<String> {
+        let Contrast { variant, more, less, .. } = contrast;
+        let baseline = &*self.study.baseline;
+        let at = |variant: &str| self.level(less, variant).paired_minus(&self.level(more, variant));
+        let mean = |method: &Method, variant: &str| self.level(method, variant).mean().map(percent);
+        let (less_before, more_before) = (mean(less, baseline)?, mean(more, baseline)?);
+        let (less_after, more_after) = (mean(less, &variant.id)?, mean(more, &variant.id)?);
+        let (before, after) = (at(baseline).common_sign(), at(&variant.id).common_sign());
+        let in_seeds = if contrast.difference.n() > 1 { ", in every seed" } else { "" };
+        let (less, more) = (&less.label, &more.label);
+        Some(match (before, after) {
+            (-1, 1) => format!(
+                "The ranking crosses over{in_seeds}: {less} is behind at the baseline ({less_before} against {more_before}) and ahead there ({less_after} against {more_after})."
+            ),
+            (1, 1) => format!(
+                "{less} is ahead in both{in_seeds}: {less_before} against {more_before} at the baseline, {less_after} against {more_after} there."
+            ),
+            (-1, -1) => format!(
+                "{more} is ahead in both{in_seeds}: {more_before} against {less_before} at the baseline, {more_after} against {less_after} there."
+            ),
+            _ => format!(
+                "Levels: {less} goes from {less_before} to {less_after}, {more} from {more_before} to {more_after}; the seeds do not agree on which is ahead."
+            ),
+        })
+    }
+
+    fn headline_of_one_method(&self) -> String {
+        let mut drops = Vec::new();
+        for variant in self.compared() {
+            for method in &self.study.methods {
+                let sample = self.drop(method, &variant.id);
+                if let Some(mean) = sample.mean() {
+                    drops.push((mean, method, variant, sample));
+                }
+            }
+        }
+        let Some((mean, method, variant, sample)) =
+            drops.into_iter().max_by(|left, right| left.0.total_cmp(&right.0))
+        else {
+            let done = self.study.runs.iter().filter(|run| run.state == State::Finished).count();
+            return format!(
+                "Nothing can be compared with the baseline yet: {done} of {} runs have finished.",
+                self.study.runs.len()
+            );
+        };
+        if sample.common_sign() != 1 {
+            return format!(
+                "No variant costs {} accuracy in every one of {}.",
+                self.metric_label,
+                seeds(sample.n())
+            );
+        }
+        let (low, high) = sample.range().unwrap_or((mean, mean));
+        let spread = match sample.n() {
+            1 => "one seed, so no spread is known".to_string(),
+            n => format!("mean of {}, {} to {}", seeds(n), number(low), number(high)),
+        };
+        format!(
+            "{} loses most with \u{201c}{}\u{201d}: {} of {} accuracy ({spread}).",
+            method.label,
+            variant.label,
+            points(mean),
+            self.metric_label
+        )
+    }
+
+    fn against_reference(&self, findings: &mut Findings) {
+        if self.study.reference.is_none() {
+            return;
+        }
+        self.who_loses_more(findings);
+        self.order_at_the_baseline(findings);
+        self.order_of_variants(findings);
+    }
+
+    fn who_loses_more(&self, findings: &mut Findings) {
+        for (left, right) in self.pairs() {
+            let (mut agree, mut other) = (Vec::new(), Vec::new());
+            for variant in self.compared() {
+                let published =
+                    [left, right].map(|method| self.study.reference_drop(&method.id, &variant.id));
+                let [Some(of_left), Some(of_right)] = published else { continue };
+                let ours = self.drop(left, &variant.id).paired_minus(&self.drop(right, &variant.id));
+                if ours.n() == 0 || of_left == of_right {
+                    continue;
+                }
+                let same = ours.common_sign() == if of_left > of_right { 1 } else { -1 };
+                let (more, less) = if of_left > of_right { (left, right) } else { (right, left) };
+                let claim = (more.label.clone(), less.label.clone());
+                if same {
+                    agree.push((variant, claim))
+                } else {
+                    other.push((variant, claim, ours.common_sign()))
+                }
+            }
+            if let Some((_, (more, less))) = agree.first() {
+                let names = |wanted: &String| -> Vec<String> {
+                    agree
+                        .iter()
+                        .filter(|(_, (more, _))| more == wanted)
+                        .map(|(variant, _)| quoted(variant))
+                        .collect()
+                };
+                findings.holds.push(format!(
+                    "{more} loses more than {less} with {}, as published.",
+                    join(&names(more))
+                ));
+                if !names(less).is_empty() {
+                    let variants = join(&names(less));
+                    findings
+                        .holds
+                        .push(format!("{less} loses more than {more} with {variants}, as published."));
+                }
+            }
+            for (variant, (more, less), sign) in other {
+                let here =
+                    if sign == 0 { "here the seeds disagree" } else { "here it is the other way round" };
+                findings.does_not_hold.push(format!(
+                    "Published: {more} loses more than {less} with {}; {here}.",
+                    quoted(variant)
+                ));
+            }
+        }
+    }
+
+    fn order_at_the_baseline(&self, findings: &mut Findings) {
+        let baseline = &*self.study.baseline;
+        for (left, right) in self.pairs() {
+            let published = [left, right].map(|method| self.study.reference_percent(&method.id, baseline));
+            let [Some(of_left), Some(of_right)] = published else { continue };
+            if of_left == of_right {
+                continue;
+            }
+            let (first, second) = if of_left > of_right { (left, right) } else { (right, left) };
+            let (ours_first, ours_second) = (self.level(first, baseline), self.level(second, baseline));
+            let (Some(mean_first), Some(mean_second)) = (ours_first.mean(), ours_second.mean()) else {
+                continue;
+            };
+            let levels =
+                format!("{} {}, {} {}", first.label, percent(mean_first), second.label, percent(mean_second));
+            if ours_first.paired_minus(&ours_second).common_sign() == 1 {
+                findings.holds.push(format!(
+                    "{} is ahead of {} at the baseline, as published ({levels}).",
+                    first.label, second.label
+                ));
+            } else {
+                findings.does_not_hold.push(format!(
+                    "Published: {} ahead of {} at the baseline; not here ({levels}).",
+                    first.label, second.label
+                ));
+            }
+        }
+    }
+
+    /// Of each method, neighbours in the published order of its variants against the same two here.
+    fn order_of_variants(&self, findings: &mut Findings) {
+        for method in &self.study.methods {
+            let published = |variant: &Variant| self.study.reference_drop(&method.id, &variant.id);
+            let mut order: Vec<(f64, &Variant)> = self
+                .compared()
+                .filter(|variant| self.drop(method, &variant.id).n() > 0)
+                .filter_map(|variant| Some((published(variant)?, variant)))
+                .collect();
+            order.sort_by(|left, right| left.0.total_cmp(&right.0));
+            let mut all_hold = order.len() > 1;
+            for pair in order.windows(2).filter(|pair| pair[0].0 < pair[1].0) {
+                let [(_, milder), (_, harder)] = [pair[0], pair[1]];
+                let ours = self.drop(method, &harder.id).paired_minus(&self.drop(method, &milder.id));
+                let here = match ours.common_sign() {
+                    1 => continue,
+                    -1 => "here it is the other way round",
+                    _ => "here the seeds disagree",
+                };
+                all_hold = false;
+                findings.does_not_hold.push(format!(
+                    "Published: {} loses more with {} than with {}; {here}.",
+                    method.label,
+                    quoted(harder),
+                    quoted(milder)
+                ));
+            }
+            if all_hold {
+                let names: Vec<String> = order.iter().map(|(_, variant)| quoted(variant)).collect();
+                let label = &method.label;
+                findings.holds.push(format!(
+                    "{label}'s drops stand in the published order: {}, the largest.",
+                    names.join(", ")
+                ));
+            }
+        }
+    }
+
+    fn notes(&self, findings: &mut Findings) {
+        let baseline = &*self.study.baseline;
+        for (left, right) in self.pairs() {
+            let apart = self.level(left, baseline).paired_minus(&self.level(right, baseline));
+            if let Some(mean) = apart.mean().filter(|mean| mean.abs() >= 5.0) {
+                let (high, low) = if mean > 0.0 { (left, right) } else { (right, left) };
+                findings.notes.push(format!(
+                    "{} starts {} above {} and so has more to lose: compare levels, not drops alone.",
+                    high.label,
+                    points(mean.abs()),
+                    low.label
+                ));
+            }
+        }
+        let gains = self.compared().any(|variant| {
+            let drop = |method: &Method| self.drop(method, &variant.id).mean();
+            self.study.methods.iter().any(|method| drop(method).is_some_and(|mean| mean < 0.0))
+        });
+        if gains {
+            findings.notes.push("Where accuracy rises, the rise counts as a negative loss.".to_string());
+        }
+        self.note_the_floor(findings);
+        let (planned, finished) = (
+            self.study.runs.len(),
+            self.study.runs.iter().filter(|run| run.state == State::Finished).count(),
+        );
+        if finished < planned {
+            findings.notes.push(format!(
+                "{} of {planned} runs are missing: means and ranges rest on the seeds that are there.",
+                planned - finished
+            ));
+        }
+        findings.notes.push(match self.study.seeds.len() {
+            1 => "One seed: no spread is known, and small differences mean nothing.".to_string(),
+            n => format!(
+                "Ranges are over {}, paired: all arms of a seed share images, crops and initial weights. No significance is claimed.",
+                seeds(n)
+            ),
+        });
+    }
+
+    fn note_the_floor(&self, findings: &mut Findings) {
+        let random = random_level(self.study, self.metric).mean();
+        let mut lowest: Option<(f64, String)> = None;
+        for method in &self.study.methods {
+            for variant in &self.study.variants {
+                if let Some(mean) = self.level(method, &variant.id).mean()
+                    && lowest.as_ref().is_none_or(|(known, _)| mean < *known)
+                {
+                    lowest = Some((mean, format!("{} with {}", method.label, quoted(variant))));
+                }
+            }
+        }
+        let mut floors = Vec::new();
+        floors.extend(random.map(|random| format!("an untrained encoder reaches {}", percent(random))));
+        floors.extend(self.study.chance.map(|chance| format!("guessing {}", percent(chance * 100.0))));
+        if let (Some((mean, arm)), false) = (lowest, floors.is_empty()) {
+            findings.notes.push(format!(
+                "The lowest level is {arm}, {}; {}.",
+                percent(mean),
+                floors.join(", ")
+            ));
+        }
+    }
+}
+
+fn quoted(variant: &Variant) -> String {
+    format!("\u{201c}{}\u{201d}", variant.label)
+}

@@ -1,0 +1,246 @@
+//! The page: one file without any resource but itself, readable on a phone, in the dark and on paper.
+
+mod appendix;
+mod tables;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+
+use crate::chart::{self, COLORS, Chart, SHARED_STYLE};
+use crate::data::{State, Study};
+use crate::findings::{Findings, findings};
+use crate::text::{duration, escape, seeds};
+
+/// The whole page.
+pub fn page(study: &Study) -> String {
+    let found = findings(study);
+    let mut body = header(study, &found);
+    body.push_str("<main>\n");
+    body.push_str(&charts(study));
+    body.push_str(&findings_section(study, &found));
+    body.push_str(&tables::section(study));
+    body.push_str(&sheets(study));
+    body.push_str(&curves(study));
+    body.push_str(&appendix::section(study));
+    body.push_str("</main>\n");
+    body.push_str(&footer(study));
+    format!(
+        "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
+         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
+         <meta name=\"generator\" content=\"diptych {}\">\n<title>{}</title>\n\
+         <link rel=\"icon\" href=\"data:,\">\n<style>\n{}{}{}</style>\n</head>\n<body>\n{body}</body>\n</html>\n",
+        env!("CARGO_PKG_VERSION"),
+        escape(&study.title),
+        include_str!("style.css"),
+        SHARED_STYLE,
+        colors()
+    )
+}
+
+/// The methods' colours, for light and dark pages; paper is always light.
+fn colors() -> String {
+    let rules = |pick: fn(&(&'static str, &'static str)) -> &'static str| -> String {
+        let rule = |(index, pair): (usize, &(&'static str, &'static str))| {
+            let color = pick(pair);
+            format!(
+                ".fill{index}{{fill:{color}}}.stroke{index}{{stroke:{color}}}.back{index}{{background:{color}}}"
+            )
+        };
+        COLORS.iter().enumerate().map(rule).collect()
+    };
+    let (light, dark) = (rules(|(light, _)| light), rules(|(_, dark)| dark));
+    format!("\n{light}\n@media screen and (prefers-color-scheme:dark){{{dark}}}\n")
+}
+
+fn header(study: &Study, found: &Findings) -> String {
+    let finished = study.runs.iter().filter(|run| run.state == State::Finished).count();
+    let training: f64 = study.runs.iter().filter_map(|run| run.seconds).sum();
+    let mut facts = vec![
+        format!("<b>{finished}</b> of {} runs", study.runs.len()),
+        format!("<b>{}</b> methods, <b>{}</b> variants", study.methods.len(), study.variants.len()),
+        format!("<b>n = {}</b> {}", study.seeds.len(), if study.seeds.len() == 1 { "seed" } else { "seeds" }),
+    ];
+    if training > 0.0 {
+        facts.push(format!("<b>{}</b> of training", duration(training)));
+    }
+    let facts: String = facts.iter().map(|fact| format!("<li>{fact}</li>")).collect();
+    let lede = found
+        .levels
+        .as_ref()
+        .map_or(String::new(), |text| format!("<p class=\"lede\">{}</p>\n", escape(text)));
+    format!(
+        "<header>\n<p class=\"eyebrow\"><span class=\"mark\" aria-hidden=\"true\"></span>Diptych study: {}</p>\n<h1>{}</h1>\n\
+         <p class=\"headline\" id=\"headline\">{}</p>\n{lede}<ul class=\"facts\">{facts}</ul>\n</header>\n",
+        escape(&study.name),
+        escape(&study.title),
+        escape(&found.headline)
+    )
+}
+
+fn figure(chart: &Chart) -> String {
+    format!("<figure>{}</figure>\n", chart.svg.inline(&chart.description))
+}
+
+fn charts(study: &Study) -> String {
+    let Some(metric) = study.main_metric() else { return String::new() };
+    let (levels, drops) = (chart::levels(study, metric), chart::drops(study, metric));
+    format!("<div class=\"diptych\" id=\"charts\">\n{}{}</div>\n", figure(&levels), figure(&drops))
+}
+
+fn findings_section(study: &Study, found: &Findings) -> String {
+    let list = |class: &str, title: &str, items: &[String]| {
+        if items.is_empty() {
+            return String::new();
+        }
+        let items: String = items.iter().map(|item| format!("<li>{}</li>\n", escape(item))).collect();
+        format!("<div class=\"{class}\"><h3>{title}</h3>\n<ul>{items}</ul></div>\n")
+    };
+    let notes: Vec<String> = found.notes.iter().chain(&study.remarks).cloned().collect();
+    let source = study.reference.as_ref().map_or(String::new(), |reference| {
+        format!(
+            "<p class=\"note\">Published: {}. Another data set at another scale: directions can be compared, levels cannot.</p>\n",
+            escape(reference.source.trim_end_matches('.'))
+        )
+    });
+    format!(
+        "<section id=\"findings\"><h2>What holds, and what does not</h2>\n{source}<div class=\"findings\">\n{}{}{}</div></section>\n",
+        list("holds", "As published", &found.holds),
+        list("fails", "Not as published", &found.does_not_hold),
+        list("mind", "To keep in mind", &notes)
+    )
+}
+
+fn sheets(study: &Study) -> String {
+    if study.sheets.is_empty() {
+        return String::new();
+    }
+    let sheets = study.sheets.iter().map(|sheet| {
+        format!(
+            "<figure><img src=\"data:image/png;base64,{}\" width=\"{}\" height=\"{}\" alt=\"{}\">\
+             <figcaption><b>{}</b></figcaption></figure>\n",
+            STANDARD.encode(&sheet.png),
+            sheet.width,
+            sheet.height,
+            escape(&sheet.description),
+            escape(&sheet.label)
+        )
+    });
+    format!(
+        "<section id=\"views\"><h2>What the encoder saw</h2>\n<p class=\"note\">The same images with the same draws in every variant: \
+         the original, then its two views. Whatever differs between the sheets is what the variant changed.</p>\n<div class=\"sheets\">\n{}</div></section>\n",
+        sheets.collect::<String>()
+    )
+}
+
+fn legend(study: &Study) -> String {
+    let methods = study.methods.iter().map(|method| {
+        let color = chart::color(study, &method.id);
+        format!("<span><span class=\"swatch back{color}\"></span>{}</span>", escape(&method.label))
+    });
+    format!("<p class=\"legend\">{}</p>\n", methods.collect::<String>())
+}
+
+fn curves(study: &Study) -> String {
+    let sets = chart::curve_sets(study);
+    if sets.is_empty() {
+        return String::new();
+    }
+    let figures = sets.iter().map(|set| {
+        let plots: String = set.plots.iter().map(|plot| plot.svg.inline(&plot.description) + "\n").collect();
+        format!("<h3>{}</h3>\n<div class=\"small\">{plots}</div>\n", escape(set.title))
+    });
+    format!(
+        "<section id=\"curves\"><h2>On the way</h2>\n<p class=\"note\">One line per run, over the optimizer's steps; axes are shared within a row.</p>\n{}{}</section>\n",
+        legend(study),
+        figures.collect::<String>()
+    )
+}
+
+fn footer(study: &Study) -> String {
+    format!(
+        "<footer><p>Made by diptych {} from {} under {}. Beside this page: results.csv, results.md, charts.svg and charts.png.</p></footer>\n",
+        env!("CARGO_PKG_VERSION"),
+        if study.runs.len() == 1 { "one run".to_string() } else { format!("{} runs", study.runs.len()) },
+        seeds(study.seeds.len())
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data::Sheet;
+    use crate::example;
+
+    #[test]
+    fn the_page_loads_nothing_from_anywhere() {
+        let mut study = example::study();
+        study.sheets.push(Sheet {
+            label: "baseline".into(),
+            png: vec![1, 2, 3],
+            width: 4,
+            height: 4,
+            ..Sheet::default()
+        });
+        let page = page(&study);
+        let outside: Vec<&str> =
+            page.match_indices("://").map(|(at, _)| &page[at.saturating_sub(40)..at + 20]).collect();
+        // The name of SVG's namespace is no address that a browser loads.
+        assert!(outside.iter().all(|text| text.contains("xmlns=\"http://www.w3.org")), "{outside:?}");
+        for forbidden in ["<script", "@import", "url(", "<link rel=\"stylesheet", "srcset", "<iframe"] {
+            assert!(!page.contains(forbidden), "{forbidden}");
+        }
+        assert!(page.contains("data:image/png;base64,AQID"));
+    }
+
+    #[test]
+    fn every_run_is_in_the_charts_the_curves_and_the_table_of_runs() {
+        let study = example::study();
+        let page = page(&study);
+        let metric_marks = page.matches(" seed\"").count();
+        assert_eq!(metric_marks, 24 + 24);
+        assert_eq!(page.matches(" curve\"").count(), 3 * 24);
+        for run in &study.runs {
+            assert!(page.contains(run.fingerprint.as_ref().unwrap()));
+        }
+    }
+
+    #[test]
+    fn every_picture_has_a_text_alternative() {
+        let mut study = example::study();
+        study.sheets.push(Sheet {
+            label: "baseline".into(),
+            description: "two stripes".into(),
+            ..Sheet::default()
+        });
+        let page = page(&study);
+        assert_eq!(page.matches("<svg").count(), page.matches("role=\"img\" aria-label=\"").count());
+        assert!(!page.contains("aria-label=\"\""));
+        assert!(page.contains("alt=\"two stripes\""));
+    }
+
+    #[test]
+    fn names_and_errors_cannot_break_the_page() {
+        let mut study = example::study();
+        study.title = "<script>alert(1)</script>".into();
+        study.methods[0].label = "a<b".into();
+        study.runs[0].state = State::Failed;
+        study.runs[0].error = Some("found </table> & \"more\"".into());
+        let page = page(&study);
+        assert!(!page.contains("<script>") && !page.contains("a<b") && !page.contains("found </table>"));
+        assert!(page.contains("found &lt;/table&gt; &amp; &quot;more&quot;"));
+    }
+
+    #[test]
+    fn the_headline_stands_in_the_page_as_the_findings_have_it() {
+        let study = example::study();
+        assert!(
+            page(&study).contains(&format!("id=\"headline\">{}</p>", escape(&findings(&study).headline)))
+        );
+    }
+
+    #[test]
+    fn a_study_without_anything_is_still_a_page() {
+        let page = page(&Study::default());
+        assert!(page.starts_with("<!doctype html>") && page.ends_with("</html>\n"));
+    }
+}

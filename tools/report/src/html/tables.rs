@@ -1,0 +1,119 @@
+//! The numbers behind the charts: levels with their ranges, and drops beside the published ones.
+
+use crate::chart::color;
+use crate::data::{Method, Metric, Study};
+use crate::statistics::{Sample, drop, level, random_level};
+use crate::text::{escape, number, seeds};
+
+pub fn section(study: &Study) -> String {
+    if study.metrics.is_empty() {
+        return String::new();
+    }
+    let mut html = String::from("<section id=\"tables\"><h2>The numbers</h2>\n");
+    html.push_str(&format!(
+        "<p class=\"note\">Mean over {}, with the range beneath. A drop is the baseline's accuracy minus the variant's under the same seed.</p>\n",
+        seeds(study.seeds.len())
+    ));
+    html.push_str("<h3>Accuracy, %</h3>\n");
+    html.push_str(&levels(study));
+    html.push_str("<h3>Drop from the baseline, points</h3>\n");
+    html.push_str(&drops(study));
+    html.push_str("</section>\n");
+    html
+}
+
+/// Two header rows: methods, and below each of them what it has.
+fn head(study: &Study, below: &[String]) -> String {
+    let methods = study.methods.iter().map(|method| {
+        format!(
+            "<th class=\"g\" scope=\"colgroup\" colspan=\"{}\"><span class=\"swatch back{}\"></span>{}</th>",
+            below.len(),
+            color(study, &method.id),
+            escape(&method.label)
+        )
+    });
+    let below = below.iter().enumerate().map(|(index, text)| {
+        format!("<th class=\"{}\" scope=\"col\">{}</th>", class(index == 0), escape(text))
+    });
+    let below: String = below.collect();
+    format!(
+        "<thead><tr><th></th>{}</tr>\n<tr><th scope=\"col\">variant</th>{}</tr></thead>\n",
+        methods.collect::<String>(),
+        below.repeat(study.methods.len())
+    )
+}
+
+/// Numbers, with some room before the first of a method.
+fn class(first: bool) -> &'static str {
+    if first { "n g" } else { "n" }
+}
+
+fn cell(sample: &Sample, planned: usize, first: bool) -> String {
+    let class = class(first);
+    let (Some(mean), Some((low, high))) = (sample.mean(), sample.range()) else {
+        return format!("<td class=\"{class}\">\u{2013}</td>");
+    };
+    let mut below = match sample.n() {
+        1 => "one seed".to_string(),
+        _ => format!("{} to {}", number(low), number(high)),
+    };
+    if sample.n() > 1 && sample.n() < planned {
+        below.push_str(&format!(", n = {}", sample.n()));
+    }
+    format!("<td class=\"{class}\">{}<br><small>{below}</small></td>", number(mean))
+}
+
+/// The cells of one method, one per metric.
+fn cells(study: &Study, sample: impl Fn(&Metric) -> Sample) -> String {
+    let metrics = study.metrics.iter().enumerate();
+    metrics.map(|(index, metric)| cell(&sample(metric), study.seeds.len(), index == 0)).collect()
+}
+
+fn row(label: &str, cells: &str) -> String {
+    format!("<tr><th scope=\"row\">{}</th>{cells}</tr>\n", escape(label))
+}
+
+fn table(study: &Study, labels: &[String], rows: &str) -> String {
+    format!("<div class=\"wide\"><table>{}<tbody>{rows}</tbody></table></div>\n", head(study, labels))
+}
+
+fn levels(study: &Study) -> String {
+    let labels: Vec<String> = study.metrics.iter().map(|metric| metric.label.clone()).collect();
+    let mut rows = String::new();
+    for variant in &study.variants {
+        let of = |method: &Method| cells(study, |metric| level(study, &metric.id, &method.id, &variant.id));
+        rows.push_str(&row(&variant.label, &study.methods.iter().map(of).collect::<String>()));
+    }
+    // What an encoder that learned nothing gets is the same for every method.
+    if !study.random_encoders.is_empty() {
+        let random = cells(study, |metric| random_level(study, &metric.id));
+        rows.push_str(&row("untrained encoder", &random.repeat(study.methods.len())));
+    }
+    if let Some(chance) = study.chance {
+        let one = |first| format!("<td class=\"{}\">{}</td>", class(first), number(chance * 100.0));
+        let chance: String = (0..study.metrics.len()).map(|index| one(index == 0)).collect();
+        rows.push_str(&row("chance", &chance.repeat(study.methods.len())));
+    }
+    table(study, &labels, &rows)
+}
+
+fn drops(study: &Study) -> String {
+    let mut labels: Vec<String> = study.metrics.iter().map(|metric| metric.label.clone()).collect();
+    let published = study.reference.is_some();
+    if published {
+        labels.push("published".into());
+    }
+    let mut rows = String::new();
+    for variant in study.variants.iter().filter(|variant| variant.id != study.baseline) {
+        let of = |method: &Method| {
+            let mut cells = cells(study, |metric| drop(study, &metric.id, &method.id, &variant.id));
+            if published {
+                let drop = study.reference_drop(&method.id, &variant.id);
+                cells.push_str(&format!("<td class=\"n\">{}</td>", drop.map_or("\u{2013}".into(), number)));
+            }
+            cells
+        };
+        rows.push_str(&row(&variant.label, &study.methods.iter().map(of).collect::<String>()));
+    }
+    table(study, &labels, &rows)
+}

@@ -1,0 +1,55 @@
+//! Charts and a self-contained page from a study's results.
+//!
+//! Everything is a function of [`Study`], plain data that whoever ran the study gathers: the same data give the same files,
+//! byte for byte, on every machine.
+
+mod chart;
+mod data;
+pub mod example;
+mod findings;
+mod html;
+mod statistics;
+pub mod text;
+
+use std::path::{Path, PathBuf};
+
+pub use data::*;
+pub use findings::{Findings, findings};
+pub use html::page;
+pub use statistics::{Sample, drop, level, random_level};
+
+/// A report that could not be written.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The charts could not be drawn.
+    #[error(transparent)]
+    Chart(#[from] chart::RenderError),
+    /// A file could not be written.
+    #[error("cannot write {}: {source}; check that the folder is writable and the disk not full", path.display())]
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+}
+
+/// Writes `report.html`, `charts.svg` and `charts.png` into `folder`, which must exist, each in one piece. Returns the
+/// path of the page.
+pub fn write(study: &Study, folder: &Path) -> Result<PathBuf, Error> {
+    if let Some(files) = chart::files(study)? {
+        replace(&folder.join("charts.svg"), files.svg.as_bytes())?;
+        replace(&folder.join("charts.png"), &files.png)?;
+    }
+    let path = folder.join("report.html");
+    replace(&path, page(study).as_bytes())?;
+    Ok(path)
+}
+
+/// Writes a file in one piece: who has the page open never sees half of it.
+fn replace(path: &Path, bytes: &[u8]) -> Result<(), Error> {
+    let fresh = path.with_extension("part");
+    std::fs::write(&fresh, bytes)
+        .and_then(|()| std::fs::rename(&fresh, path))
+        .map_err(|source| Error::Write { path: path.to_path_buf(), source })
+}

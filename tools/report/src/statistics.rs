@@ -1,0 +1,126 @@
+//! Levels and paired drops, by seed. Means and ranges only: with a handful of seeds nothing more can be said
+//! honestly.
+
+use crate::data::Study;
+
+/// Values of one quantity, one per seed, in percent or points.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Sample {
+    /// Seed and value, in the order of the study's seeds.
+    pub values: Vec<(u64, f64)>,
+}
+
+impl Sample {
+    /// Number of seeds.
+    pub fn n(&self) -> usize {
+        self.values.len()
+    }
+
+    /// Arithmetic mean; `None` without values.
+    pub fn mean(&self) -> Option<f64> {
+        (self.n() > 0).then(|| self.values.iter().map(|(_, value)| value).sum::<f64>() / self.n() as f64)
+    }
+
+    /// Smallest and largest value; `None` without values.
+    pub fn range(&self) -> Option<(f64, f64)> {
+        let values = || self.values.iter().map(|(_, value)| *value);
+        let low = values().reduce(f64::min)?;
+        let high = values().reduce(f64::max)?;
+        Some((low, high))
+    }
+
+    /// This minus `other`, for the seeds that both have.
+    pub fn paired_minus(&self, other: &Sample) -> Sample {
+        let values = self.values.iter().filter_map(|(seed, value)| {
+            let (_, other) = other.values.iter().find(|(known, _)| known == seed)?;
+            Some((*seed, value - other))
+        });
+        Sample { values: values.collect() }
+    }
+
+    /// 1 or -1 when all values lie on that side of zero, by more than rounding; else 0. Also 0 without values.
+    pub fn common_sign(&self) -> i32 {
+        const ROUNDING: f64 = 1e-9;
+        let all = |test: fn(f64) -> bool| self.n() > 0 && self.values.iter().all(|(_, value)| test(*value));
+        if all(|value| value > ROUNDING) {
+            1
+        } else if all(|value| value < -ROUNDING) {
+            -1
+        } else {
+            0
+        }
+    }
+}
+
+/// Accuracy in percent of a method in a variant, by seed.
+pub fn level(study: &Study, metric: &str, method: &str, variant: &str) -> Sample {
+    let mut values = Vec::new();
+    for seed in &study.seeds {
+        let run =
+            study.runs.iter().find(|run| (&*run.method, &*run.variant, run.seed) == (method, variant, *seed));
+        if let Some(score) = run.and_then(|run| run.scores.get(metric)) {
+            values.push((*seed, score * 100.0));
+        }
+    }
+    Sample { values }
+}
+
+/// Points lost against the baseline of the same method under the same seed: positive for a loss.
+pub fn drop(study: &Study, metric: &str, method: &str, variant: &str) -> Sample {
+    let baseline = level(study, metric, method, &study.baseline);
+    baseline.paired_minus(&level(study, metric, method, variant))
+}
+
+/// Accuracy in percent of the randomly initialised encoders, by seed.
+pub fn random_level(study: &Study, metric: &str) -> Sample {
+    let scores = study.random_encoders.iter();
+    let values = scores.filter_map(|random| Some((random.seed, random.scores.get(metric)? * 100.0)));
+    Sample { values: values.collect() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::example;
+
+    fn sample(values: &[f64]) -> Sample {
+        Sample { values: values.iter().enumerate().map(|(seed, value)| (seed as u64, *value)).collect() }
+    }
+
+    #[test]
+    fn mean_and_range_match_a_hand_computed_case() {
+        let sample = sample(&[66.1, 61.6, 63.3]);
+        assert!((sample.mean().unwrap() - 63.666_666_666_666_67).abs() < 1e-12);
+        assert_eq!(sample.range(), Some((61.6, 66.1)));
+        assert_eq!(Sample::default().mean(), None);
+        assert_eq!(Sample::default().range(), None);
+    }
+
+    #[test]
+    fn drops_are_paired_by_seed_and_leave_out_a_seed_without_partner() {
+        let mut study = example::study();
+        // BYOL: baseline 66.1, 61.6, 63.4; crop only 49.2, 53.6, 50.8.
+        let paired = drop(&study, "linear", "byol", "crop_only");
+        let rounded: Vec<(u64, f64)> =
+            paired.values.iter().map(|(seed, value)| (*seed, (value * 10.0).round() / 10.0)).collect();
+        assert_eq!(rounded, [(0, 16.9), (1, 8.0), (2, 12.6)]);
+
+        let run = study
+            .runs
+            .iter_mut()
+            .find(|run| run.variant == "crop_only" && run.method == "byol" && run.seed == 1);
+        run.unwrap().scores.clear();
+        let paired = drop(&study, "linear", "byol", "crop_only");
+        assert_eq!(paired.values.iter().map(|(seed, _)| *seed).collect::<Vec<_>>(), [0, 2]);
+        assert!((paired.mean().unwrap() - 14.75).abs() < 1e-9);
+    }
+
+    #[test]
+    fn a_common_sign_needs_every_seed() {
+        assert_eq!(sample(&[1.0, 0.1]).common_sign(), 1);
+        assert_eq!(sample(&[-1.0, -0.1]).common_sign(), -1);
+        assert_eq!(sample(&[1.0, -0.1]).common_sign(), 0);
+        assert_eq!(sample(&[1.0, 0.0]).common_sign(), 0);
+        assert_eq!(Sample::default().common_sign(), 0);
+    }
+}

@@ -1,0 +1,265 @@
+//! The study file: which base configurations, which variants of each, which seeds, and how they are judged.
+
+use std::path::{Path, PathBuf};
+
+use diptych_config::{Document, Problems, Table};
+
+/// A study as its file says it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StudyConfig {
+    /// For files and provenance.
+    pub name: String,
+    /// What the report is called.
+    pub title: String,
+    /// Keys of the random draws; every arm runs under each.
+    pub seeds: Vec<u64>,
+    /// Configuration of the evaluation.
+    pub evaluation: PathBuf,
+    /// Id of the variant that drops are measured from.
+    pub baseline: String,
+    /// Runs at a time: 0 for one per core; `None` for one per two cores.
+    pub jobs: Option<usize>,
+    /// Overrides for every run, before those of bases and variants.
+    pub sets: Vec<String>,
+    /// Also judge encoders with the weights that runs start from.
+    pub random_init: bool,
+    /// What is compared.
+    pub bases: Vec<Base>,
+    /// What each base is put through.
+    pub variants: Vec<Variant>,
+    /// Published numbers.
+    pub reference: Option<Reference>,
+}
+
+/// `[bases.ID]`
+#[derive(Clone, Debug, PartialEq)]
+pub struct Base {
+    /// Part of run names.
+    pub id: String,
+    /// As tables call it.
+    pub label: String,
+    /// Configuration of its runs.
+    pub config: PathBuf,
+    /// Overrides.
+    pub sets: Vec<String>,
+}
+
+/// `[variants.ID]`
+#[derive(Clone, Debug, PartialEq)]
+pub struct Variant {
+    /// Part of run names.
+    pub id: String,
+    /// As tables call it.
+    pub label: String,
+    /// Overrides, those of `remove` and `only` among them.
+    pub sets: Vec<String>,
+}
+
+/// `[reference]`
+#[derive(Clone, Debug, PartialEq)]
+pub struct Reference {
+    /// Who measured what.
+    pub source: String,
+    /// Base, variant, accuracy in percent.
+    pub values: Vec<(String, String, f64)>,
+}
+
+impl StudyConfig {
+    /// Reads and checks the file; every problem in it is reported.
+    pub fn load(path: &Path) -> Result<StudyConfig, Problems> {
+        let default_name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+        Document::load(path, &[])?.read(|table| Self::read(table, default_name))
+    }
+
+    fn read(table: &mut Table<'_>, default_name: String) -> StudyConfig {
+        let name = table.or("name", default_name);
+        let bases: Vec<Base> =
+            table.named_tables("bases", Base::read).into_iter().map(|(_, base)| base).collect();
+        let variants: Vec<Variant> =
+            table.named_tables("variants", Variant::read).into_iter().map(|(_, variant)| variant).collect();
+        if bases.is_empty() {
+            table.problem(
+                Some("bases"),
+                "found none, expected at least one, as in [bases.byol] config = \"byol.toml\"",
+            );
+        }
+        if variants.is_empty() {
+            table.problem(Some("variants"), "found none, expected at least one, as in [variants.baseline]");
+        }
+        let baseline = table.or("baseline", "baseline".to_string());
+        if !variants.is_empty() && variants.iter().all(|variant| variant.id != baseline) {
+            let known: Vec<&str> = variants.iter().map(|variant| variant.id.as_str()).collect();
+            table.problem(
+                Some("baseline"),
+                format!("found {baseline:?}, expected one of the variants: {}", known.join(", ")),
+            );
+        }
+        check_run_names(table, &bases, &variants);
+        StudyConfig {
+            title: table.or("title", name.clone()),
+            seeds: read_seeds(table),
+            evaluation: read_file(table, "evaluation"),
+            baseline,
+            jobs: table.optional_in("jobs", 0..=1024_usize),
+            sets: read_sets(table),
+            random_init: table.or("random_init", true),
+            reference: table.table("reference", |table| Reference::read(table, &bases, &variants)),
+            name,
+            bases,
+            variants,
+        }
+    }
+}
+
+impl Base {
+    fn read(id: &str, table: &mut Table<'_>) -> Base {
+        check_id(id, table);
+        Base {
+            id: id.into(),
+            label: table.or("label", id.into()),
+            config: read_file(table, "config"),
+            sets: read_sets(table),
+        }
+    }
+}
+
+impl Variant {
+    fn read(id: &str, table: &mut Table<'_>) -> Variant {
+        check_id(id, table);
+        let mut sets = Vec::new();
+        for key in ["remove", "only"] {
+            if let Some(names) = table.optional::<Vec<String>>(key) {
+                let names: Vec<String> =
+                    names.into_iter().map(|name| toml::Value::from(name).to_string()).collect();
+                sets.push(format!("augmentations.{key}=[{}]", names.join(", ")));
+            }
+        }
+        sets.extend(read_sets(table));
+        Variant { id: id.into(), label: table.or("label", id.replace('_', " ")), sets }
+    }
+}
+
+impl Reference {
+    fn read(table: &mut Table<'_>, bases: &[Base], variants: &[Variant]) -> Reference {
+        let source = table.required("source");
+        let mut values = Vec::new();
+        table.table("values", |table| {
+            for base in bases {
+                table.table(&base.id, |table| {
+                    for variant in variants {
+                        if let Some(percent) = table.optional_in(&variant.id, 0.0..=100.0) {
+                            values.push((base.id.clone(), variant.id.clone(), percent));
+                        }
+                    }
+                });
+            }
+        });
+        Reference { source, values }
+    }
+}
+
+/// Ids become folder names and columns.
+fn check_id(id: &str, table: &mut Table<'_>) {
+    if !id.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-".contains(&byte)) {
+        table.problem(
+            None,
+            "expected a name of letters, digits, `_` and `-`; put what people read into `label`",
+        );
+    }
+}
+
+/// `a` with `b-c` and `a-b` with `c` would share a folder.
+fn check_run_names(table: &mut Table<'_>, bases: &[Base], variants: &[Variant]) {
+    let mut names = Vec::new();
+    for base in bases {
+        for variant in variants {
+            let name = format!("{}-{}", base.id, variant.id);
+            if names.contains(&name) {
+                table.problem(
+                    Some("variants"),
+                    format!("two arms would be called `{name}`; rename one of them"),
+                );
+            }
+            names.push(name);
+        }
+    }
+}
+
+fn read_seeds(table: &mut Table<'_>) -> Vec<u64> {
+    let seeds: Vec<u64> = table.or("seeds", vec![0]);
+    let mut sorted = seeds.clone();
+    sorted.sort_unstable();
+    if seeds.is_empty()
+        || sorted.windows(2).any(|pair| pair[0] == pair[1])
+        || sorted.last() > Some(&(i64::MAX as u64))
+    {
+        table.problem(Some("seeds"), "expected one or more whole numbers from 0, each once, as in [0, 1, 2]");
+    }
+    seeds
+}
+
+fn read_sets(table: &mut Table<'_>) -> Vec<String> {
+    let sets: Vec<String> = table.or("set", Vec::new());
+    if let Some(set) = sets.iter().find(|set| !set.contains('=')) {
+        table.problem(
+            Some("set"),
+            format!("found {set:?}, expected key=value, as in \"loader.batch_size=64\""),
+        );
+    }
+    sets
+}
+
+fn read_file(table: &mut Table<'_>, key: &str) -> PathBuf {
+    let path: PathBuf = table.required(key);
+    if path != PathBuf::new() && !path.is_file() {
+        table.problem(Some(key), format!("there is no file {}", path.display()));
+    }
+    path
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+
+    fn problems_of(text: &str) -> String {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("run.toml"), "").unwrap();
+        let path = folder.path().join("study.toml");
+        fs::write(&path, text).unwrap();
+        StudyConfig::load(&path).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn everything_wrong_is_reported_at_once_with_its_line() {
+        let text = "evaluation = \"run.toml\"\nseeds = [1, 1]\nbaseline = \"base\"\n[bases.a]\nconfig = \"gone.toml\"\n\
+                    [variants.baseline]\nremoev = [\"x\"]\n[variants.\"a b\"]\nset = [\"oops\"]\n";
+        let problems = problems_of(text);
+        for expected in [
+            "study.toml:2: seeds: expected one or more whole numbers",
+            "study.toml:3: baseline: found \"base\", expected one of the variants: baseline, a b",
+            "study.toml:5: bases.a.config: there is no file",
+            "variants.baseline.remoev: unknown key, did you mean `remove`?",
+            "expected a name of letters",
+            "set: found \"oops\", expected key=value",
+        ] {
+            assert!(problems.contains(expected), "{expected}\n---\n{problems}");
+        }
+    }
+
+    #[test]
+    fn arms_that_would_share_a_folder_are_refused() {
+        let text = "evaluation = \"run.toml\"\nbaseline = \"c\"\n[bases.a]\nconfig = \"run.toml\"\n[bases.a-b]\nconfig = \"run.toml\"\n\
+                    [variants.b-c]\n[variants.c]\n";
+        assert!(problems_of(text).contains("two arms would be called `a-b-c`"));
+    }
+
+    #[test]
+    fn a_reference_for_an_arm_that_does_not_exist_is_refused() {
+        let text = "evaluation = \"run.toml\"\n[bases.a]\nconfig = \"run.toml\"\n[variants.baseline]\n\
+                    [reference]\nsource = \"x\"\n[reference.values.a]\nbaselin = 72.5\n";
+        assert!(
+            problems_of(text).contains("reference.values.a.baselin: unknown key, did you mean `baseline`?")
+        );
+    }
+}

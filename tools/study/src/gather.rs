@@ -1,0 +1,198 @@
+//! From run folders to the report's plain data.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use diptych_report as report;
+use report::State;
+use serde_json::Value;
+
+use crate::config::StudyConfig;
+use crate::folder::{Folder, Weights};
+use crate::plan::{PlannedRun, run_folder};
+use crate::runner::{Outcome, Outcomes};
+
+/// Kinds of accuracy in an evaluation, the first of which the report is about.
+pub const METRICS: [(&str, &str); 2] = [("linear", "linear probe"), ("knn", "nearest neighbours")];
+
+/// Figures of `metrics.jsonl` that the report draws.
+const CURVES: [&str; 3] = ["loss", "z_std", "probe_accuracy"];
+
+/// Reads everything. `outcomes` are those of this very session; runs without one are judged by their folders alone.
+pub fn gather(study: &StudyConfig, runs: &[PlannedRun], outcomes: &Outcomes, out: &Path) -> report::Study {
+    let folder = |run: &PlannedRun| Folder::new(run_folder(out, &run.id));
+    let read: Vec<report::Run> =
+        runs.iter().map(|run| read_run(run, &folder(run), outcomes.get(&run.id))).collect();
+    let finished =
+        || runs.iter().zip(&read).filter(|(_, read)| read.state == State::Finished).map(|(run, _)| run);
+    let evaluations: Vec<Value> =
+        finished().filter_map(|run| folder(run).evaluation(Weights::Trained)).collect();
+    let classes = evaluations.first().and_then(|evaluation| evaluation["classes"].as_array()).map(Vec::len);
+    let random_encoders = finished().filter(|run| run.variant == study.baseline).filter_map(|run| {
+        let scores = scores(&folder(run).evaluation(Weights::Random)?);
+        Some(report::RandomEncoder { seed: run.seed, scores })
+    });
+    report::Study {
+        name: study.name.clone(),
+        title: study.title.clone(),
+        methods: study
+            .bases
+            .iter()
+            .map(|base| report::Method { id: base.id.clone(), label: base.label.clone() })
+            .collect(),
+        variants: study
+            .variants
+            .iter()
+            .map(|variant| report::Variant {
+                id: variant.id.clone(),
+                label: variant.label.clone(),
+                sets: variant.sets.clone(),
+            })
+            .collect(),
+        baseline: study.baseline.clone(),
+        seeds: study.seeds.clone(),
+        metrics: METRICS.map(|(id, label)| report::Metric { id: id.into(), label: label.into() }).to_vec(),
+        chance: classes.filter(|count| *count > 0).map(|count| 1.0 / count as f64),
+        random_encoders: random_encoders.collect(),
+        reference: study.reference.as_ref().map(|reference| report::Reference {
+            source: reference.source.clone(),
+            values: reference
+                .values
+                .iter()
+                .map(|(method, variant, percent)| report::ReferenceValue {
+                    method: method.clone(),
+                    variant: variant.clone(),
+                    percent: *percent,
+                })
+                .collect(),
+        }),
+        sheets: Vec::new(),
+        differences: crate::differences::of_arms(
+            study,
+            &finished().map(|run| (run, folder(run))).collect::<Vec<_>>(),
+        ),
+        provenance: provenance(finished().map(folder), evaluations.first()),
+        remarks: Vec::new(),
+        runs: read,
+    }
+}
+
+fn read_run(run: &PlannedRun, folder: &Folder, outcome: Option<&Outcome>) -> report::Run {
+    let json = folder.run().unwrap_or_default();
+    let evaluation = folder.evaluation(Weights::Trained);
+    let mut error = None;
+    let state = match outcome {
+        Some(Outcome::Done | Outcome::Skipped) => State::Finished,
+        Some(Outcome::Interrupted) if json.is_null() => State::Planned,
+        Some(Outcome::Interrupted) => State::Interrupted,
+        Some(Outcome::Failed(message)) => {
+            error = Some(message.clone());
+            State::Failed
+        }
+        // Nobody asked the run itself: its folder must say all that a result needs.
+        None if json.is_null() => State::Planned,
+        None if !folder.is_noted(run) && folder.is_finished() => {
+            error = Some(
+                "its folder holds a run that this study, as it now is, did not ask for; run the study again"
+                    .into(),
+            );
+            State::Failed
+        }
+        None if json["state"] == "failed" => {
+            error = json["error"].as_str().map(String::from);
+            State::Failed
+        }
+        None if folder.is_finished() && evaluation.is_some() => State::Finished,
+        None => State::Interrupted,
+    };
+    let text = |key: &str| json[key].as_str().map(String::from);
+    report::Run {
+        method: run.base.clone(),
+        variant: run.variant.clone(),
+        seed: run.seed,
+        state,
+        error,
+        fingerprint: text("fingerprint"),
+        seconds: json["seconds"].as_f64(),
+        started: text("started"),
+        ended: text("ended"),
+        scores: evaluation
+            .filter(|_| state == State::Finished)
+            .map(|evaluation| scores(&evaluation))
+            .unwrap_or_default(),
+        curves: if state == State::Failed { Vec::new() } else { curves(folder) },
+    }
+}
+
+fn scores(evaluation: &Value) -> BTreeMap<String, f64> {
+    let score = |(id, _): (&str, &str)| Some((id.to_string(), evaluation[id]["top1"].as_f64()?));
+    METRICS.into_iter().filter_map(score).collect()
+}
+
+fn curves(folder: &Folder) -> Vec<report::Curve> {
+    let lines = folder.metrics();
+    let curve = |name: &str| {
+        let point = |line: &Value| Some((line["step"].as_f64()?, line[name].as_f64()?));
+        report::Curve { name: name.into(), points: lines.iter().filter_map(point).collect() }
+    };
+    CURVES.into_iter().map(curve).filter(|curve| !curve.points.is_empty()).collect()
+}
+
+/// Facts that hold for the runs: one text where they agree, all of them where they do not.
+fn provenance(folders: impl Iterator<Item = Folder>, evaluation: Option<&Value>) -> Vec<(String, String)> {
+    let runs: Vec<Value> = folders.filter_map(|folder| folder.run()).collect();
+    let mut facts = Vec::new();
+    let mut add = |label: &str, values: Vec<String>| {
+        let mut distinct: Vec<String> = Vec::new();
+        for value in values {
+            if !distinct.contains(&value) {
+                distinct.push(value);
+            }
+        }
+        if !distinct.is_empty() {
+            facts.push((label.to_string(), distinct.join("; ")));
+        }
+    };
+    let texts =
+        |key: &str| runs.iter().filter_map(|run| run[key].as_str().map(String::from)).collect::<Vec<_>>();
+    add("diptych", texts("version"));
+    add("libtorch", texts("torch_version"));
+    let device = |run: &Value| {
+        Some(format!("{}, {} threads a run", run["device"].as_str()?, run["threads"].as_u64()?))
+    };
+    add(
+        "device",
+        runs.iter().filter_map(device).map(|text| text.replace(", 1 threads", ", 1 thread")).collect(),
+    );
+    add("machine", vec![machine()]);
+    let mut speeds: Vec<f64> = runs.iter().filter_map(|run| run["images_per_second"].as_f64()).collect();
+    speeds.sort_by(f64::total_cmp);
+    if let (Some(low), Some(high)) = (speeds.first(), speeds.last()) {
+        add("speed", vec![format!("{low:.0} to {high:.0} images per second in each run")]);
+    }
+    let (mut started, mut ended) = (texts("started"), texts("ended"));
+    started.sort();
+    ended.sort();
+    if let (Some(first), Some(last)) = (started.first(), ended.last()) {
+        add("time", vec![format!("{first} to {last}")]);
+    }
+    if let Some(evaluation) = evaluation {
+        let (train, test) = (&evaluation["train_samples"], &evaluation["test_samples"]);
+        add(
+            "judged on",
+            vec![format!("{test} images, by classifiers fitted on {train}, with frozen features")],
+        );
+        let knn = &evaluation["knn"];
+        add("nearest neighbours", vec![format!("k = {}, temperature {}", knn["k"], knn["temperature"])]);
+    }
+    facts
+}
+
+fn machine() -> String {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let name = std::fs::read_to_string("/proc/cpuinfo").ok().and_then(|text| {
+        let line = text.lines().find(|line| line.starts_with("model name"))?;
+        Some(format!("{}, ", line.split_once(':')?.1.trim()))
+    });
+    format!("{}{} {}, {cores} cores", name.unwrap_or_default(), std::env::consts::OS, std::env::consts::ARCH)
+}

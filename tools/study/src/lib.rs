@@ -1,0 +1,223 @@
+//! Studies: every method with every variant under every seed, as paired runs, and what came out of them.
+//!
+//! Lifecycle: read the study file, plan the runs, run each in processes of its own, then gather their folders and write
+//! tables, charts and the page. Nothing is kept in between but the runs' folders, so the same call goes on after any
+//! interruption. No libtorch here: training and evaluating are the `diptych` binary's.
+
+mod child;
+mod config;
+mod differences;
+mod folder;
+mod gather;
+mod plan;
+mod progress;
+mod runner;
+mod sheets;
+mod tables;
+
+use std::fmt;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use anyhow::{Context, Result};
+use diptych_config::Document;
+
+pub use config::{Base, Reference, StudyConfig, Variant};
+pub use plan::{PlannedRun, plan};
+
+use runner::{Outcome, Outcomes, Runner};
+
+/// What a study is run with.
+#[derive(Clone, Debug)]
+pub struct StudyOptions {
+    /// The study file.
+    pub study: PathBuf,
+    /// The study's folder; created if it is new.
+    pub out: PathBuf,
+    /// Runs at a time, instead of what the file says; 0 for one per core.
+    pub jobs: Option<usize>,
+    /// Handed on to every run.
+    pub plugin_path: Vec<PathBuf>,
+    /// The `diptych` binary.
+    pub executable: PathBuf,
+    /// Raised to end the study: runs at work write a checkpoint and end.
+    pub stop: Arc<AtomicBool>,
+}
+
+/// What became of a study. Displayed, it is what a person is told at the end.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StudyOutcome {
+    /// Runs that the study consists of.
+    pub planned: usize,
+    /// Those that are trained and evaluated, now or before.
+    pub finished: usize,
+    /// Those of them that were so before.
+    pub skipped: usize,
+    /// Name and error of those that failed.
+    pub failed: Vec<(String, String)>,
+    /// The stop flag ended it.
+    pub interrupted: bool,
+    /// The page.
+    pub report: PathBuf,
+}
+
+impl StudyOutcome {
+    /// Whether every run has its result.
+    pub fn is_complete(&self) -> bool {
+        self.finished == self.planned
+    }
+}
+
+impl fmt::Display for StudyOutcome {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{} of {} runs are done", self.finished, self.planned)?;
+        if self.skipped > 0 {
+            write!(formatter, ", {} of them before", self.skipped)?;
+        }
+        for (name, error) in &self.failed {
+            write!(formatter, "\nfailed: {name}: {}", error.replace('\n', "\n  "))?;
+        }
+        if self.interrupted {
+            write!(formatter, "\ninterrupted: the same command goes on from here")?;
+        } else if !self.failed.is_empty() {
+            write!(formatter, "\nthe same command tries the failed runs again")?;
+        }
+        write!(formatter, "\nreport: {}", self.report.display())
+    }
+}
+
+/// Runs what is not done yet, and writes the report with what there is.
+///
+/// A run that fails is part of the outcome; an error concerns the study as a whole: its files, its folder.
+pub fn run(options: &StudyOptions) -> Result<StudyOutcome> {
+    let study = StudyConfig::load(&options.study)?;
+    let runs = plan(&study);
+    // The lock is handed on as an open file, and messages name the folder as it is.
+    fs::create_dir_all(&options.out).with_context(|| format!("cannot create {}", options.out.display()))?;
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let jobs = match options.jobs.or(study.jobs) {
+        None => (cores / 2).max(1),
+        Some(0) => cores,
+        Some(jobs) => jobs,
+    }
+    .min(runs.len());
+    let encoders_differ = study.random_init && !encoders_agree(&study)?;
+    let children = child::Children {
+        executable: options.executable.clone(),
+        plugin_path: options.plugin_path.clone(),
+        stop: Arc::clone(&options.stop),
+        lock: child::lock(&options.out)?,
+    };
+    let width = runs.iter().map(|run| run.id.len()).max().unwrap_or(0);
+    let progress = progress::Progress::new(runs.len(), width);
+    let threads = (cores / jobs).max(1);
+    let runner = Runner {
+        study: &study,
+        out: &options.out,
+        children,
+        jobs,
+        threads,
+        random_init: study.random_init && !encoders_differ,
+    };
+    progress.say(&format!(
+        "{}: {} runs ({} x {} x {} seeds), {jobs} at a time with {threads} threads each",
+        study.name,
+        runs.len(),
+        study.bases.len(),
+        study.variants.len(),
+        study.seeds.len()
+    ));
+    let outcomes = runner.run(&runs, &progress);
+    progress.finish();
+    let outcomes = outcomes?;
+    let mut remarks = Vec::new();
+    if encoders_differ {
+        remarks
+            .push("The methods have different encoders, so no untrained encoder was evaluated.".to_string());
+    }
+    let written = write(&study, &runs, &outcomes, options, remarks)?;
+    Ok(outcome(&outcomes, written, options.stop.load(Ordering::SeqCst)))
+}
+
+/// Writes the report of what there is, and runs nothing.
+pub fn report(options: &StudyOptions) -> Result<StudyOutcome> {
+    let study = StudyConfig::load(&options.study)?;
+    let runs = plan(&study);
+    if !options.out.is_dir() {
+        anyhow::bail!(
+            "{} is no folder of a study; run the study first, or name its folder with --out",
+            options.out.display()
+        );
+    }
+    let written = write(&study, &runs, &Outcomes::new(), options, Vec::new())?;
+    Ok(outcome(&Outcomes::new(), written, false))
+}
+
+struct Written {
+    report: PathBuf,
+    runs: Vec<diptych_report::Run>,
+}
+
+fn write(
+    study: &StudyConfig,
+    runs: &[PlannedRun],
+    outcomes: &Outcomes,
+    options: &StudyOptions,
+    remarks: Vec<String>,
+) -> Result<Written> {
+    let out = &options.out;
+    let mut report = gather::gather(study, runs, outcomes, out);
+    report.remarks = remarks;
+    sheets::add(&mut report, runs, out, &options.plugin_path);
+    save(&out.join("results.csv"), &tables::csv(&report))?;
+    save(&out.join("results.md"), &tables::markdown(&report))?;
+    let page = diptych_report::write(&report, out)?;
+    Ok(Written { report: page, runs: report.runs })
+}
+
+fn save(path: &Path, text: &str) -> Result<()> {
+    let fresh = path.with_extension("part");
+    fs::write(&fresh, text).and_then(|()| fs::rename(&fresh, path)).with_context(|| {
+        format!("cannot write {}; check that the folder is writable and the disk not full", path.display())
+    })
+}
+
+fn outcome(outcomes: &Outcomes, written: Written, interrupted: bool) -> StudyOutcome {
+    let state = |wanted: diptych_report::State| written.runs.iter().filter(move |run| run.state == wanted);
+    let name = |run: &diptych_report::Run| format!("{}-{}-seed{}", run.method, run.variant, run.seed);
+    let failed =
+        state(diptych_report::State::Failed).map(|run| (name(run), run.error.clone().unwrap_or_default()));
+    StudyOutcome {
+        planned: written.runs.len(),
+        finished: state(diptych_report::State::Finished).count(),
+        skipped: outcomes.values().filter(|outcome| **outcome == Outcome::Skipped).count(),
+        failed: failed.collect(),
+        interrupted,
+        report: written.report,
+    }
+}
+
+/// Whether all bases name the same encoder and input, so that one untrained encoder stands for all.
+fn encoders_agree(study: &StudyConfig) -> Result<bool> {
+    let mut all = Vec::new();
+    for base in &study.bases {
+        let document = Document::load(&base.config, &base.sets)?;
+        all.push(document.read(|table| {
+            table.accept_any_key();
+            ["encoder", "input"].map(|section| {
+                table.table_or_empty(section, |table| {
+                    let keys = table.keys();
+                    keys.into_iter()
+                        .map(|key| {
+                            let value = table.value(&key).map(|value| value.to_string());
+                            (key, value)
+                        })
+                        .collect::<std::collections::BTreeMap<_, _>>()
+                })
+            })
+        })?);
+    }
+    Ok(all.windows(2).all(|pair| pair[0] == pair[1]))
+}

@@ -1,0 +1,140 @@
+//! Contact sheets: in each arm the views of the same images with the same draws, so that one sees what a removal changed.
+
+use std::io::Cursor;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, anyhow};
+use diptych_config::Document;
+use diptych_host::{Registry, SearchPath};
+use diptych_pipeline::{FolderSource, Preview, Source, View, ViewSet};
+use diptych_report::{Sheet, State, Study};
+use image::imageops::{self, FilterType};
+use image::{ImageFormat, Rgb, RgbImage};
+
+use crate::folder::Folder;
+use crate::plan::{PlannedRun, run_folder};
+
+/// Images per sheet; columns.
+const IMAGES: usize = 7;
+/// Side of a cell and gap between cells, in pixels.
+const CELL: u32 = 96;
+const GAP: u32 = 4;
+
+/// Adds a sheet for every variant to `report`. Bases with the same views share one; what cannot be drawn becomes a remark,
+/// for the results do not depend on it.
+pub fn add(report: &mut Study, runs: &[PlannedRun], out: &Path, plugin_path: &[PathBuf]) {
+    let registry = match Registry::load(&SearchPath::resolve(plugin_path), None) {
+        Ok(registry) => registry,
+        Err(error) => return report.remarks.push(format!("There are no pictures of the views: {error}.")),
+    };
+    for variant in report.variants.clone() {
+        let mut drawn: Vec<ViewSet> = Vec::new();
+        for method in report.methods.clone() {
+            let done = runs.iter().zip(&report.runs).find(|(run, done)| {
+                (&run.base, &run.variant) == (&method.id, &variant.id) && done.state == State::Finished
+            });
+            let Some((run, _)) = done else { continue };
+            let folder = Folder::new(run_folder(out, &run.id));
+            let result = arm(&folder, &registry).and_then(|arm| {
+                if drawn.contains(&arm.views) {
+                    return Ok(None);
+                }
+                let picture = arm.draw()?;
+                drawn.push(arm.views);
+                Ok(Some(picture))
+            });
+            match result {
+                Ok(None) => {}
+                Ok(Some((picture, view_count))) => {
+                    // The first of a variant speaks for all methods that see the same.
+                    let label = match drawn.len() {
+                        1 => variant.label.clone(),
+                        _ => format!("{}, {}", variant.label, method.label),
+                    };
+                    match sheet(label, &picture, view_count) {
+                        Ok(sheet) => report.sheets.push(sheet),
+                        Err(error) => report
+                            .remarks
+                            .push(format!("{}: no picture of the views: {error:#}.", variant.label)),
+                    }
+                }
+                Err(error) => {
+                    report.remarks.push(format!("{}: no picture of the views: {error:#}.", variant.label))
+                }
+            }
+        }
+    }
+}
+
+/// What one arm's encoder saw.
+struct Arm {
+    views: ViewSet,
+    data: PathBuf,
+    seed: u64,
+}
+
+/// Reads of a run's resolved configuration what pictures need.
+fn arm(folder: &Folder, registry: &Registry) -> Result<Arm> {
+    let document = Document::load(&folder.path.join("config.toml"), &[])?;
+    let arm = document.read(|table| {
+        table.accept_any_key();
+        let views = table.table_or_empty("augmentations", |table| ViewSet::read(table, registry));
+        let data = table.table_or_empty("data", |table| {
+            table.accept_any_key();
+            table.required("path")
+        });
+        Arm { views, data, seed: table.required("seed") }
+    })?;
+    Ok(arm)
+}
+
+impl Arm {
+    /// Columns are images, rows the original and its views. Also answers the number of views.
+    fn draw(&self) -> Result<(RgbImage, usize)> {
+        let source = FolderSource::open(&self.data)?;
+        let original = ViewSet { views: vec![View { name: "original".into(), operators: Vec::new() }] };
+        let (mut originals, mut views) = (Preview::new(&original)?, Preview::new(&self.views)?);
+        let columns = IMAGES.min(source.len());
+        let rows = 1 + self.views.views.len();
+        let side = |cells: usize| cells as u32 * (CELL + GAP) - GAP;
+        let mut picture = RgbImage::from_pixel(side(columns), side(rows), Rgb([255, 255, 255]));
+        for column in 0..columns {
+            // Spread over the source, and so over its classes.
+            let index = (2 * column + 1) * source.len() / (2 * columns);
+            let mut rendered = originals.render_sample(&source, index, self.seed, 0)?;
+            rendered.extend(views.render_sample(&source, index, self.seed, 0)?);
+            for (row, view) in rendered.into_iter().enumerate() {
+                let image = RgbImage::from_raw(view.size.width, view.size.height, view.pixels)
+                    .ok_or_else(|| anyhow!("a view has fewer pixels than its size says"))?;
+                let cell = fitted(&image);
+                let (x, y) = (column as u32 * (CELL + GAP), row as u32 * (CELL + GAP));
+                let (x, y) = (x + (CELL - cell.width()) / 2, y + (CELL - cell.height()) / 2);
+                imageops::replace(&mut picture, &cell, i64::from(x), i64::from(y));
+            }
+        }
+        Ok((picture, rows - 1))
+    }
+}
+
+/// The image as large as a cell allows. Small ones are enlarged in whole steps, so that their pixels stay what they are.
+fn fitted(image: &RgbImage) -> RgbImage {
+    let (width, height) = image.dimensions();
+    let longest = width.max(height).max(1);
+    if longest <= CELL {
+        let times = CELL / longest;
+        return imageops::resize(image, width * times, height * times, FilterType::Nearest);
+    }
+    let scaled = |side: u32| (u64::from(side) * u64::from(CELL) / u64::from(longest)).max(1) as u32;
+    imageops::resize(image, scaled(width), scaled(height), FilterType::Triangle)
+}
+
+fn sheet(label: String, picture: &RgbImage, view_count: usize) -> Result<Sheet> {
+    let mut png = Vec::new();
+    picture
+        .write_to(&mut Cursor::new(&mut png), ImageFormat::Png)
+        .context("the picture cannot be written as PNG")?;
+    let views = if view_count == 1 { "its view".to_string() } else { format!("its {view_count} views") };
+    let description =
+        format!("Contact sheet of {label}: each column shows one image at the top and {views} below.");
+    Ok(Sheet { label, png, width: picture.width(), height: picture.height(), description })
+}

@@ -1,0 +1,151 @@
+//! The results as files for programs and for reading: `results.csv`, `results.md`.
+
+use std::fmt::Write;
+
+use diptych_report::text::{number, seeds};
+use diptych_report::{Sample, Study, drop, findings, level, random_level};
+
+use crate::gather::METRICS;
+
+/// One row per run; accuracies as fractions of 1, empty where there is none.
+pub fn csv(study: &Study) -> String {
+    let mut text = String::from("base,variant,seed");
+    for (id, _) in METRICS {
+        write!(text, ",{id}_top1").expect("writing to a String cannot fail");
+    }
+    text.push_str(",fingerprint,seconds,state\n");
+    for run in &study.runs {
+        // Ids, numbers and states need no quotes.
+        write!(text, "{},{},{}", run.method, run.variant, run.seed).expect("writing to a String cannot fail");
+        for (id, _) in METRICS {
+            text.push(',');
+            text.push_str(&run.scores.get(id).map_or(String::new(), |score| fraction(*score)));
+        }
+        let seconds = run.seconds.map_or(String::new(), |seconds| format!("{seconds:.1}"));
+        let fingerprint = run.fingerprint.as_deref().unwrap_or_default();
+        writeln!(text, ",{fingerprint},{seconds},{}", run.state.text())
+            .expect("writing to a String cannot fail");
+    }
+    text
+}
+
+/// Six decimals tell a million test images apart.
+fn fraction(score: f64) -> String {
+    ((score * 1e6).round() / 1e6).to_string()
+}
+
+/// Headline, what holds and what not, levels and drops.
+pub fn markdown(study: &Study) -> String {
+    let found = findings(study);
+    let mut text = format!("# {}\n\n{}\n", study.title, found.headline);
+    if let Some(levels) = &found.levels {
+        text.push_str(&format!("\n{levels}\n"));
+    }
+    for (title, items) in [
+        ("As published", &found.holds),
+        ("Not as published", &found.does_not_hold),
+        ("To keep in mind", &found.notes),
+    ] {
+        if !items.is_empty() {
+            text.push_str(&format!("\n## {title}\n\n"));
+            items.iter().for_each(|item| text.push_str(&format!("- {item}\n")));
+        }
+    }
+    for metric in &study.metrics {
+        text.push_str(&format!(
+            "\n## Accuracy by {}, %: mean (range) over {}\n\n",
+            metric.label,
+            seeds(study.seeds.len())
+        ));
+        text.push_str(&table(
+            study,
+            |method, variant| cell(&level(study, &metric.id, method, variant)),
+            true,
+        ));
+        let random = random_level(study, &metric.id);
+        if random.n() > 0 {
+            text.push_str(&format!("\nUntrained encoder: {}.", cell(&random)));
+        }
+        if let Some(chance) = study.chance {
+            text.push_str(&format!(" Chance: {}.", number(chance * 100.0)));
+        }
+        text.push_str(&format!(
+            "\n\n## Drop from the baseline by {}, points, paired by seed\n\n",
+            metric.label
+        ));
+        let drops = |method: &str, variant: &str| {
+            let published = study.reference_drop(method, variant).map(number);
+            let published = published.map_or(String::new(), |drop| format!(", published {drop}"));
+            cell(&drop(study, &metric.id, method, variant)) + &published
+        };
+        text.push_str(&table(study, drops, false));
+    }
+    if let Some(reference) = &study.reference {
+        text.push_str(&format!("\nPublished: {}.\n", reference.source.trim_end_matches('.')));
+    }
+    let missing: Vec<_> = study.runs.iter().filter(|run| run.scores.is_empty()).collect();
+    if !missing.is_empty() {
+        text.push_str("\n## Runs that are missing\n\n");
+        for run in missing {
+            let error =
+                run.error.as_ref().map_or(String::new(), |error| format!(": {}", error.replace('\n', " ")));
+            text.push_str(&format!(
+                "- {} {} seed {}: {}{error}\n",
+                run.method,
+                run.variant,
+                run.seed,
+                run.state.text()
+            ));
+        }
+    }
+    text
+}
+
+fn cell(sample: &Sample) -> String {
+    match (sample.mean(), sample.range()) {
+        (Some(mean), Some((low, high))) if sample.n() > 1 => {
+            format!("{} ({} to {})", number(mean), number(low), number(high))
+        }
+        (Some(mean), _) => number(mean),
+        _ => "–".into(),
+    }
+}
+
+fn table(study: &Study, cell: impl Fn(&str, &str) -> String, with_baseline: bool) -> String {
+    let labels: Vec<&str> = study.methods.iter().map(|method| method.label.as_str()).collect();
+    let mut text = format!("| variant | {} |\n|---|{}\n", labels.join(" | "), "---|".repeat(labels.len()));
+    for variant in study.variants.iter().filter(|variant| with_baseline || variant.id != study.baseline) {
+        let cells: Vec<String> = study.methods.iter().map(|method| cell(&method.id, &variant.id)).collect();
+        text.push_str(&format!("| {} | {} |\n", variant.label, cells.join(" | ")));
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use diptych_report::example;
+
+    #[test]
+    fn the_csv_has_a_row_per_run_with_its_numbers() {
+        let csv = csv(&example::study());
+        let rows: Vec<&str> = csv.lines().collect();
+        assert_eq!(rows.len(), 25);
+        assert_eq!(rows[0], "base,variant,seed,linear_top1,knn_top1,fingerprint,seconds,state");
+        assert!(
+            rows[1].starts_with("byol,baseline,0,0.661,0.582,") && rows[1].ends_with(",55.0,finished"),
+            "{}",
+            rows[1]
+        );
+    }
+
+    #[test]
+    fn the_table_has_levels_and_drops_with_ranges_and_the_published_numbers() {
+        let text = markdown(&example::study());
+        assert!(text.contains("| crop only | 51.2 (49.2 to 53.6) | 37.2 (32.8 to 41.2) |"), "{text}");
+        assert!(text.contains(
+            "| crop only | 12.5 (8.0 to 16.9), published 13.1 | 61.8 (58.1 to 66.1), published 27.6 |"
+        ));
+        assert!(text.contains("Untrained encoder: 30.0 (28.7 to 31.1). Chance: 12.5."));
+    }
+}

@@ -1,0 +1,84 @@
+//! From a configuration to the networks and losses that it names.
+//!
+//! Every component draws its weights under a seed of its own name, so that leaving one out leaves the others' as they were.
+
+use diptych_pipeline::random;
+use tch::Device;
+
+use crate::Result;
+use crate::config::{InitialWeights, RunConfig, TargetKind};
+use crate::method::head::{Head, HeadConfig};
+use crate::method::{Average, Branch, Encoder, Method, Networks, Probe, Target, WeightedLoss};
+
+/// Sets up the process for computing: libtorch's threads within one operation (0 means one per core), and an allocator that
+/// keeps its memory. Answers the number of threads.
+pub(crate) fn prepare_process(threads: usize) -> usize {
+    crate::native::keep_freed_memory();
+    let threads =
+        if threads == 0 { std::thread::available_parallelism().map_or(1, usize::from) } else { threads };
+    tch::set_num_threads(i32::try_from(threads).unwrap_or(i32::MAX));
+    threads
+}
+
+/// The encoder of the `role` (`online`, `target`), with the weights that it starts from.
+pub(crate) fn encoder(config: &RunConfig, role: &str, device: Device) -> Result<Box<dyn Encoder>> {
+    let seed = random::seed(config.seed, &format!("weights/encoder/{role}"));
+    let encoder = &config.encoder;
+    let instance = encoder.component.create_encoder(&encoder.parameters, seed, &name(device))?;
+    Ok(Box::new(instance))
+}
+
+/// Everything that is trained. `classes` of the data, for the probe; none without labels.
+pub(crate) fn method(config: &RunConfig, classes: Option<usize>, device: Device) -> Result<Method> {
+    let mut online = branch(config, "online", device)?;
+    let target = match config.target.kind {
+        TargetKind::Ema => {
+            let shared = config.target.initial_weights == InitialWeights::Shared;
+            Target::Ema(Average::new(branch(config, "target", device)?, &mut online, shared)?)
+        }
+        TargetKind::StopGradient => Target::StopGradient,
+        TargetKind::None => Target::Online,
+    };
+    let predictor = match &config.predictor {
+        Some(predictor) => {
+            let inputs = i64::from(config.projector.output);
+            Some(head(config, "predictor/online", &predictor.head, inputs, device)?)
+        }
+        None => None,
+    };
+    let losses = config.losses.iter().enumerate().map(|(index, loss)| {
+        let seed = random::seed(config.seed, &format!("loss/{index}"));
+        let component = &loss.loss.component;
+        Ok(WeightedLoss {
+            id: component.id().to_owned(),
+            weight: loss.weight,
+            loss: Box::new(component.create_loss(&loss.loss.parameters, seed, &name(device))?),
+        })
+    });
+    let losses = losses.collect::<Result<Vec<_>>>()?;
+    let probe = match classes {
+        Some(classes) => Some(Probe::new(online.encoder.feature_count(), classes as i64, device)?),
+        None => None,
+    };
+    let networks = Networks { online, predictor, target, views: config.forward };
+    Ok(Method { networks, losses, probe })
+}
+
+fn branch(config: &RunConfig, role: &str, device: Device) -> Result<Branch> {
+    let encoder = encoder(config, role, device)?;
+    let projector =
+        head(config, &format!("projector/{role}"), &config.projector, encoder.feature_count(), device)?;
+    Ok(Branch { encoder, projector })
+}
+
+fn head(config: &RunConfig, place: &str, shape: &HeadConfig, inputs: i64, device: Device) -> Result<Head> {
+    Head::new(shape, inputs, random::seed(config.seed, &format!("weights/{place}")), device)
+}
+
+/// As plugins are told it.
+fn name(device: Device) -> String {
+    match device {
+        Device::Cuda(index) => format!("cuda:{index}"),
+        _ => "cpu".into(),
+    }
+}

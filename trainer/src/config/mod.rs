@@ -1,0 +1,330 @@
+//! A run's configuration: what one TOML file says, checked, complete, and with a fingerprint of what changes the numbers.
+
+mod evaluation;
+mod optimization;
+mod sections;
+
+#[cfg(test)]
+mod tests;
+
+use diptych_abi::{LOSS_READS_PREDICTION, LOSS_READS_TARGET};
+use diptych_config::{Choice, Document, Problems, Table};
+use diptych_host::{Component, Parameters, Registry, UnknownComponent, read_parameters};
+use diptych_pipeline::ViewSet;
+
+pub use evaluation::{EvaluationConfig, KnnConfig, LinearConfig};
+pub use optimization::{Decay, Interval, OptimizerConfig, OptimizerKind, Scaling, ScheduleConfig};
+pub use sections::{
+    CheckpointConfig, DataConfig, InitialWeights, InputConfig, Labels, LoaderConfig, MomentumSchedule,
+    ProbeConfig, TargetConfig, TargetKind, Unreadable,
+};
+
+use crate::device::DeviceName;
+use crate::method::ForwardViews;
+use crate::method::head::HeadConfig;
+
+/// Everything that a run is told.
+#[derive(Clone)]
+pub struct RunConfig {
+    /// What tables call the run.
+    pub name: String,
+    /// Key of every random draw.
+    pub seed: u64,
+    /// Where to compute.
+    pub device: DeviceName,
+    /// libtorch's threads within one operation; 0 for one per core.
+    pub threads: usize,
+    /// `[data]`
+    pub data: DataConfig,
+    /// `[loader]`
+    pub loader: LoaderConfig,
+    /// `[augmentations]`, resolved.
+    pub views: ViewSet,
+    /// `[input]`
+    pub input: InputConfig,
+    /// `[encoder]`
+    pub encoder: ComponentConfig,
+    /// `[projector]`
+    pub projector: HeadConfig,
+    /// `[predictor]`; absent for none.
+    pub predictor: Option<PredictorConfig>,
+    /// `[target]`
+    pub target: TargetConfig,
+    /// `forward.views`
+    pub forward: ForwardViews,
+    /// `[[losses]]`, at least one.
+    pub losses: Vec<LossConfig>,
+    /// `[optimizer]`
+    pub optimizer: OptimizerConfig,
+    /// `[schedule]`
+    pub schedule: ScheduleConfig,
+    /// `[probe]`
+    pub probe: ProbeConfig,
+    /// `logging.every_steps`: steps from one line of metrics to the next.
+    pub log_every_steps: u64,
+    /// `[checkpoint]`
+    pub checkpoint: CheckpointConfig,
+}
+
+/// A plugin's component with its parameters.
+#[derive(Clone)]
+pub struct ComponentConfig {
+    /// The component that the id names.
+    pub component: Component,
+    /// Complete and within their bounds.
+    pub parameters: Parameters,
+}
+
+/// `[predictor]`
+#[derive(Clone, Debug, PartialEq)]
+pub struct PredictorConfig {
+    /// Its shape.
+    pub head: HeadConfig,
+    /// Times the learning rate, for its variables alone.
+    pub learning_rate_multiplier: f64,
+}
+
+/// One of `[[losses]]`.
+#[derive(Clone)]
+pub struct LossConfig {
+    /// The loss.
+    pub loss: ComponentConfig,
+    /// Factor in the sum.
+    pub weight: f64,
+}
+
+/// The keys that never change the numbers of a run on the same device, and so are left out of its fingerprint.
+const WITHOUT_EFFECT: [&str; 9] = [
+    "device",
+    "threads",
+    "data.path",
+    "data.unreadable_limit",
+    "loader.workers",
+    "loader.queue_batches",
+    "logging",
+    "checkpoint",
+    "name",
+];
+
+impl RunConfig {
+    /// Reads and checks a whole configuration; every problem in it is reported.
+    pub fn read(document: &Document, registry: &Registry) -> Result<RunConfig, Problems> {
+        let config = document.read(|table| RunConfig::read_table(table, registry))?;
+        // Only problems leave a part out, and with problems `read` does not get here.
+        Ok(config.expect("a configuration without problems is whole"))
+    }
+
+    fn read_table(table: &mut Table<'_>, registry: &Registry) -> Option<RunConfig> {
+        let name = table.or("name", "run".to_owned());
+        let seed = table.or_in("seed", 0, 0..=i64::MAX as u64);
+        let device = read_device(table);
+        let threads = table.or("threads", 0);
+        let data = table.table_or_empty("data", DataConfig::read);
+        let loader = table.table_or_empty("loader", LoaderConfig::read);
+        let views = table.table_or_empty("augmentations", |table| ViewSet::read(table, registry));
+        let input = table.table_or_empty("input", InputConfig::read);
+        let encoder =
+            table.table_or_empty("encoder", |table| ComponentConfig::read(table, |id| registry.encoder(id)));
+        let projector = table.table_or_empty("projector", HeadConfig::read);
+        let predictor = table.table("predictor", PredictorConfig::read);
+        if let Some(predictor) = &predictor
+            && predictor.head.output != projector.output
+        {
+            let message = format!(
+                "predictor.output = {} but projector.output = {}: predictions are compared with projections, so the two must be equal",
+                predictor.head.output, projector.output
+            );
+            table.problem(Some("predictor"), message);
+        }
+        let target = table.table_or_empty("target", TargetConfig::read);
+        let forward = table.table_or_empty("forward", |table| table.choice("views", ForwardViews::Separate));
+        let losses = table.tables("losses", |table| LossConfig::read(table, registry));
+        if losses.is_empty() {
+            table.problem(
+                Some("losses"),
+                "found none, expected at least one, as in [[losses]] id = \"nt_xent\"",
+            );
+        }
+        let optimizer = table.table_or_empty("optimizer", OptimizerConfig::read);
+        let schedule = table.table_or_empty("schedule", ScheduleConfig::read);
+        let probe = table.table_or_empty("probe", ProbeConfig::read);
+        let log_every_steps = table.table_or_empty("logging", |table| table.or_in("every_steps", 50, 1..));
+        let checkpoint = table.table_or_empty("checkpoint", CheckpointConfig::read);
+        let losses: Option<Vec<LossConfig>> = losses.into_iter().collect();
+        if let Some(losses) = &losses {
+            check_composition(table, losses, predictor.is_some(), &target);
+        }
+        Some(RunConfig {
+            name,
+            seed,
+            device,
+            threads,
+            data,
+            loader,
+            views,
+            input,
+            encoder: encoder?,
+            projector,
+            predictor,
+            target,
+            forward,
+            losses: losses?,
+            optimizer,
+            schedule,
+            probe,
+            log_every_steps,
+            checkpoint,
+        })
+    }
+
+    /// The resolved configuration: every key, defaults included; reading it again gives the same run.
+    pub fn to_toml(&self) -> toml::Table {
+        let mut table = toml::Table::new();
+        table.insert("name".into(), self.name.clone().into());
+        table.insert("seed".into(), (self.seed as i64).into());
+        table.insert("device".into(), self.device.to_string().into());
+        table.insert("threads".into(), (self.threads as i64).into());
+        table.insert("data".into(), self.data.to_toml().into());
+        table.insert("loader".into(), self.loader.to_toml().into());
+        table.insert("augmentations".into(), self.views.to_toml().into());
+        table.insert("input".into(), self.input.to_toml().into());
+        table.insert("encoder".into(), self.encoder.to_toml().into());
+        table.insert("projector".into(), self.projector.to_toml().into());
+        if let Some(predictor) = &self.predictor {
+            table.insert("predictor".into(), predictor.to_toml().into());
+        }
+        table.insert("target".into(), self.target.to_toml().into());
+        let mut forward = toml::Table::new();
+        forward.insert("views".into(), self.forward.text().into());
+        table.insert("forward".into(), forward.into());
+        let losses: Vec<toml::Value> = self.losses.iter().map(|loss| loss.to_toml().into()).collect();
+        table.insert("losses".into(), losses.into());
+        table.insert("optimizer".into(), self.optimizer.to_toml().into());
+        table.insert("schedule".into(), self.schedule.to_toml().into());
+        table.insert("probe".into(), self.probe.to_toml().into());
+        let mut logging = toml::Table::new();
+        logging.insert("every_steps".into(), (self.log_every_steps as i64).into());
+        table.insert("logging".into(), logging.into());
+        table.insert("checkpoint".into(), self.checkpoint.to_toml().into());
+        table
+    }
+
+    /// What changes the numbers: the resolved configuration without the keys that only say how fast, how often or
+    /// where, and with `data_identity` (the source's own hash) in place of the data's path.
+    pub fn effective(&self, data_identity: &str) -> toml::Table {
+        let mut table = without_effect_removed(self.to_toml());
+        if let Some(toml::Value::Table(data)) = table.get_mut("data") {
+            data.insert("identity".into(), data_identity.into());
+        }
+        table
+    }
+
+    /// Fingerprint of [`RunConfig::effective`].
+    pub fn fingerprint(&self, data_identity: &str) -> String {
+        diptych_config::fingerprint(&self.effective(data_identity))
+    }
+}
+
+fn without_effect_removed(mut table: toml::Table) -> toml::Table {
+    for key in WITHOUT_EFFECT {
+        match key.split_once('.') {
+            None => drop(table.remove(key)),
+            Some((section, key)) => {
+                if let Some(toml::Value::Table(section)) = table.get_mut(section) {
+                    section.remove(key);
+                }
+            }
+        }
+    }
+    table
+}
+
+/// A head that nothing reads trains nothing: say so before the run rather than after it.
+fn check_composition(table: &mut Table<'_>, losses: &[LossConfig], predictor: bool, target: &TargetConfig) {
+    let any = |flag: u32| losses.iter().any(|loss| loss.loss.component.flags() & flag != 0);
+    let named = || losses.iter().map(|loss| loss.loss.component.id()).collect::<Vec<_>>().join(", ");
+    if losses.is_empty() {
+        return;
+    }
+    if predictor && !any(LOSS_READS_PREDICTION) {
+        let message =
+            format!("no loss reads predictions ({}); remove the section or use another loss", named());
+        table.problem(Some("predictor"), message);
+    }
+    if target.kind != TargetKind::None && !any(LOSS_READS_TARGET) {
+        let message = format!("no loss reads the target ({}); set target.kind = \"none\"", named());
+        table.problem(Some("target"), message);
+    }
+}
+
+pub(crate) fn read_device(table: &mut Table<'_>) -> DeviceName {
+    let text: String = table.or("device", "cpu".to_owned());
+    DeviceName::parse(&text).unwrap_or_else(|| {
+        table.problem(Some("device"), format!("found {text:?}, expected \"cpu\", \"cuda\" or \"cuda:N\""));
+        DeviceName::Cpu
+    })
+}
+
+impl ComponentConfig {
+    /// Reads `id` and the component's parameters.
+    fn read<'r>(
+        table: &mut Table<'_>,
+        find: impl FnOnce(&str) -> Result<&'r Component, UnknownComponent>,
+    ) -> Option<ComponentConfig> {
+        let missing = !table.has("id");
+        let id: String = table.required("id");
+        let component = if missing || id.is_empty() { None } else { Some(find(&id)) };
+        match component {
+            Some(Ok(component)) => {
+                let parameters = read_parameters(component, table);
+                Some(ComponentConfig { component: component.clone(), parameters })
+            }
+            Some(Err(unknown)) => {
+                table.problem(Some("id"), unknown);
+                table.accept_any_key();
+                None
+            }
+            None => {
+                table.accept_any_key();
+                None
+            }
+        }
+    }
+
+    /// Id and every parameter.
+    pub fn to_toml(&self) -> toml::Table {
+        let mut table = toml::Table::new();
+        table.insert("id".into(), self.component.id().into());
+        self.parameters.to_toml(&mut table);
+        table
+    }
+}
+
+impl PredictorConfig {
+    fn read(table: &mut Table<'_>) -> PredictorConfig {
+        PredictorConfig {
+            head: HeadConfig::read(table),
+            learning_rate_multiplier: table.or_in("learning_rate_multiplier", 1.0, 0.0..),
+        }
+    }
+
+    fn to_toml(&self) -> toml::Table {
+        let mut table = self.head.to_toml();
+        table.insert("learning_rate_multiplier".into(), self.learning_rate_multiplier.into());
+        table
+    }
+}
+
+impl LossConfig {
+    fn read(table: &mut Table<'_>, registry: &Registry) -> Option<LossConfig> {
+        let weight = table.or("weight", 1.0);
+        let loss = ComponentConfig::read(table, |id| registry.loss(id))?;
+        Some(LossConfig { loss, weight })
+    }
+
+    fn to_toml(&self) -> toml::Table {
+        let mut table = self.loss.to_toml();
+        table.insert("weight".into(), self.weight.into());
+        table
+    }
+}

@@ -1,0 +1,237 @@
+//! The sections of a run's configuration on data, target, probe and checkpoints.
+
+use std::path::PathBuf;
+
+use diptych_config::{Choice, Table, choices};
+
+use super::optimization::Interval;
+
+choices! {
+    /// What an image that can't be read does to the run.
+    pub enum Unreadable {
+        /// Ends it.
+        Error = "error",
+        /// Is left out, counted, and named in the run's log.
+        Skip = "skip",
+    }
+}
+
+choices! {
+    /// Whether labels are used, by the probe only.
+    pub enum Labels {
+        /// Where the data has classes.
+        Auto = "auto",
+        /// Never.
+        None = "none",
+    }
+}
+
+/// `[data]`: the images.
+#[derive(Clone, Debug, PartialEq)]
+pub struct DataConfig {
+    /// A folder of images, or of one folder per class.
+    pub path: PathBuf,
+    /// What an unreadable image does.
+    pub unreadable: Unreadable,
+    /// With `skip`: the share of images, 0 to 1, above which the run ends after all.
+    pub unreadable_limit: f64,
+    /// Larger images count as unreadable.
+    pub maximum_pixels: u64,
+    /// Whether labels are used.
+    pub labels: Labels,
+}
+
+impl DataConfig {
+    pub(super) fn read(table: &mut Table<'_>) -> DataConfig {
+        DataConfig {
+            path: table.required("path"),
+            unreadable: table.choice("unreadable", Unreadable::Error),
+            unreadable_limit: table.or_in("unreadable_limit", 0.01, 0.0..=1.0),
+            maximum_pixels: table.or_in("maximum_pixels", 100_000_000, 1..),
+            labels: table.choice("labels", Labels::Auto),
+        }
+    }
+
+    pub(super) fn to_toml(&self) -> toml::Table {
+        toml::Table::from_iter([
+            ("path".to_owned(), absolute(&self.path).into()),
+            ("unreadable".to_owned(), self.unreadable.text().into()),
+            ("unreadable_limit".to_owned(), self.unreadable_limit.into()),
+            ("maximum_pixels".to_owned(), (self.maximum_pixels as i64).into()),
+            ("labels".to_owned(), self.labels.text().into()),
+        ])
+    }
+}
+
+/// A path that means the same from every folder.
+pub(super) fn absolute(path: &std::path::Path) -> String {
+    std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf()).display().to_string()
+}
+
+/// `[loader]`: how batches come.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LoaderConfig {
+    /// Samples per optimizer step.
+    pub batch_size: u32,
+    /// Threads that decode and augment; 0 for one per core.
+    pub workers: usize,
+    /// Batches that may lie ready.
+    pub queue_batches: usize,
+}
+
+impl LoaderConfig {
+    pub(super) fn read(table: &mut Table<'_>) -> LoaderConfig {
+        LoaderConfig {
+            batch_size: table.or_in("batch_size", 256, 2..=1_000_000),
+            workers: table.or_in("workers", 0, 0..=1024),
+            queue_batches: table.or_in("queue_batches", 4, 1..=1024),
+        }
+    }
+
+    pub(super) fn to_toml(&self) -> toml::Table {
+        toml::Table::from_iter([
+            ("batch_size".to_owned(), i64::from(self.batch_size).into()),
+            ("workers".to_owned(), (self.workers as i64).into()),
+            ("queue_batches".to_owned(), (self.queue_batches as i64).into()),
+        ])
+    }
+}
+
+/// `[input]`: normalisation of pixels in [0, 1], per channel, on the device.
+#[derive(Clone, Debug, PartialEq)]
+pub struct InputConfig {
+    /// Subtracted.
+    pub mean: [f64; 3],
+    /// Divided by.
+    pub std: [f64; 3],
+}
+
+impl InputConfig {
+    pub(super) fn read(table: &mut Table<'_>) -> InputConfig {
+        // ImageNet's.
+        let mean = table.or("mean", [0.485, 0.456, 0.406]);
+        let std = table.or("std", [0.229, 0.224, 0.225]);
+        if std.iter().any(|std| *std <= 0.0) {
+            table.problem(Some("std"), format!("found {std:?}, expected three numbers above 0"));
+        }
+        InputConfig { mean, std }
+    }
+
+    pub(super) fn to_toml(&self) -> toml::Table {
+        toml::Table::from_iter([
+            ("mean".to_owned(), self.mean.to_vec().into()),
+            ("std".to_owned(), self.std.to_vec().into()),
+        ])
+    }
+}
+
+choices! {
+    /// Where target projections come from.
+    pub enum TargetKind {
+        /// A moving average of the online network.
+        Ema = "ema",
+        /// The online network, gradient stopped.
+        StopGradient = "stop_gradient",
+        /// The online network, with gradient.
+        None = "none",
+    }
+}
+
+choices! {
+    /// How the average's momentum goes.
+    pub enum MomentumSchedule {
+        /// From `momentum` to 1 along half a cosine.
+        Cosine = "cosine",
+        /// Stays.
+        Constant = "constant",
+    }
+}
+
+choices! {
+    /// Where the target network starts.
+    pub enum InitialWeights {
+        /// From draws of its own, as BYOL.
+        Independent = "independent",
+        /// From the online network's.
+        Shared = "shared",
+    }
+}
+
+/// `[target]`
+#[derive(Clone, Debug, PartialEq)]
+pub struct TargetConfig {
+    /// Where target projections come from.
+    pub kind: TargetKind,
+    /// tau at the first step; for `ema`.
+    pub momentum: f64,
+    /// How it goes on; for `ema`.
+    pub momentum_schedule: MomentumSchedule,
+    /// Where the network starts; for `ema`.
+    pub initial_weights: InitialWeights,
+}
+
+impl TargetConfig {
+    pub(super) fn read(table: &mut Table<'_>) -> TargetConfig {
+        TargetConfig {
+            kind: table.choice("kind", TargetKind::None),
+            momentum: table.or_in("momentum", 0.99, 0.0..=1.0),
+            momentum_schedule: table.choice("momentum_schedule", MomentumSchedule::Cosine),
+            initial_weights: table.choice("initial_weights", InitialWeights::Independent),
+        }
+    }
+
+    pub(super) fn to_toml(&self) -> toml::Table {
+        let mut table = toml::Table::from_iter([("kind".to_owned(), self.kind.text().into())]);
+        if self.kind == TargetKind::Ema {
+            table.insert("momentum".into(), self.momentum.into());
+            table.insert("momentum_schedule".into(), self.momentum_schedule.text().into());
+            table.insert("initial_weights".into(), self.initial_weights.text().into());
+        }
+        table
+    }
+}
+
+/// `[probe]`: the linear probe that rides along.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ProbeConfig {
+    /// Whether it does, where the data has labels.
+    pub enabled: bool,
+    /// Of its own AdamW.
+    pub learning_rate: f64,
+}
+
+impl ProbeConfig {
+    pub(super) fn read(table: &mut Table<'_>) -> ProbeConfig {
+        ProbeConfig {
+            enabled: table.or("enabled", true),
+            learning_rate: table.or_in("learning_rate", 3e-3, 0.0..),
+        }
+    }
+
+    pub(super) fn to_toml(&self) -> toml::Table {
+        toml::Table::from_iter([
+            ("enabled".to_owned(), self.enabled.into()),
+            ("learning_rate".to_owned(), self.learning_rate.into()),
+        ])
+    }
+}
+
+/// `[checkpoint]`: how often. One is written at the end, and when the run is stopped, in any case.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CheckpointConfig {
+    /// From one to the next.
+    pub every: Interval,
+}
+
+impl CheckpointConfig {
+    pub(super) fn read(table: &mut Table<'_>) -> CheckpointConfig {
+        let every = Interval::read(table, "every_steps", "every_epochs").unwrap_or(Interval::Epochs(10.0));
+        CheckpointConfig { every }
+    }
+
+    pub(super) fn to_toml(&self) -> toml::Table {
+        let mut table = toml::Table::new();
+        self.every.insert(&mut table, "every_steps", "every_epochs");
+        table
+    }
+}

@@ -1,0 +1,98 @@
+//! Reading configurations without any plugin: what is wrong is reported, all at once.
+
+use diptych_config::Document;
+use diptych_host::Registry;
+
+use super::*;
+
+fn problems(text: &str) -> Vec<String> {
+    let registry = Registry::load_folders(&[], None).unwrap();
+    let document = Document::parse(text, "run.toml").unwrap();
+    let Err(problems) = RunConfig::read(&document, &registry) else { panic!("read without problems") };
+    problems.iter().map(ToString::to_string).collect()
+}
+
+fn check(text: &str, expected: &str) {
+    let found = problems(text);
+    assert!(
+        found.iter().any(|problem| problem.contains(expected)),
+        "{expected} is not in\n{}",
+        found.join("\n")
+    );
+}
+
+#[test]
+fn an_empty_file_is_told_everything_that_it_lacks() {
+    let found = problems("").join("\n");
+    for expected in
+        ["data.path: missing", "encoder.id: missing", "losses: found none", "optimizer.id: missing"]
+    {
+        assert!(found.contains(expected), "{expected} is not in\n{found}");
+    }
+    for expected in ["optimizer.learning_rate: missing", "schedule.epochs: missing", "augmentations: "] {
+        assert!(found.contains(expected), "{expected} is not in\n{found}");
+    }
+}
+
+#[test]
+fn a_wrong_value_is_named_with_its_line_and_what_was_expected() {
+    check("device = \"gpu\"", "run.toml:1: device: found \"gpu\", expected \"cpu\", \"cuda\" or \"cuda:N\"");
+    check("[loader]\nbatch_size = 1", "run.toml:2: loader.batch_size: found 1, expected ");
+    check(
+        "[target]\nmomentum = 1.5",
+        "run.toml:2: target.momentum: found 1.5, expected a number from 0 to 1",
+    );
+    check("[target]\nkind = \"emma\"", "did you mean \"ema\"?");
+    check("[input]\nstd = [0.2, 0.0, 0.2]", "run.toml:2: input.std: found ");
+    check("[optimizer]\nid = \"adamw\"\nbetas = [0.9, 1.0]", "run.toml:3: optimizer.betas: found ");
+    check("[projector]\nhidden = [0]", "run.toml:2: projector.hidden: found a layer of width 0");
+}
+
+#[test]
+fn keys_of_another_optimizer_are_unknown() {
+    check("[optimizer]\nid = \"adamw\"\nmomentum = 0.9", "run.toml:3: optimizer.momentum: unknown key");
+    check("[optimizer]\nid = \"sgd\"\nbetas = [0.9, 0.99]", "run.toml:3: optimizer.betas: unknown key");
+}
+
+#[test]
+fn a_predictor_of_another_width_than_the_projector_is_refused() {
+    check(
+        "[projector]\noutput = 16\n[predictor]\noutput = 8",
+        "predictor.output = 8 but projector.output = 16",
+    );
+}
+
+#[test]
+fn two_lengths_contradict_each_other() {
+    check("[schedule]\nsteps = 10\nepochs = 2", "run.toml:3: schedule.epochs: found beside steps");
+}
+
+#[test]
+fn an_unknown_component_is_one_problem_and_hides_no_other() {
+    let found = problems("[encoder]\nid = \"resnet5\"\nwidth = 3\n[probe]\nenabeld = true");
+    let about_encoder: Vec<_> = found.iter().filter(|problem| problem.contains("encoder")).collect();
+    assert_eq!(about_encoder.len(), 1, "{found:?}");
+    assert!(found.iter().any(|problem| problem.contains("did you mean `enabled`?")), "{found:?}");
+}
+
+#[test]
+fn epochs_become_steps_and_learning_rates_follow_the_batch() {
+    assert_eq!(Interval::Epochs(1.5).steps(10), 15);
+    assert_eq!(Interval::Steps(7).steps(10), 7);
+    let document = Document::parse("id = \"lars\"\nlearning_rate = 0.3\nscaling = \"linear\"", "x").unwrap();
+    let optimizer = document.read(OptimizerConfig::read).unwrap();
+    assert!((optimizer.scaled_learning_rate(4096) - 4.8).abs() < 1e-12);
+    let square_root = OptimizerConfig { scaling: Scaling::SquareRoot, ..optimizer };
+    assert!((square_root.scaled_learning_rate(4096) - 19.2).abs() < 1e-12);
+}
+
+#[test]
+fn what_only_says_how_fast_or_where_is_not_in_the_fingerprint() {
+    let table = |text: &str| text.parse::<toml::Table>().unwrap();
+    let left = table(
+        "name = \"a\"\ndevice = \"cpu\"\nseed = 1\n[data]\npath = \"x\"\nlabels = \"auto\"\n\
+         [loader]\nworkers = 3\nbatch_size = 8\n[logging]\nevery_steps = 5",
+    );
+    let right = table("seed = 1\n[data]\nlabels = \"auto\"\n[loader]\nbatch_size = 8");
+    assert_eq!(without_effect_removed(left), right);
+}

@@ -1,0 +1,58 @@
+//! Frozen features of a labelled folder.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use diptych_pipeline::{Cursor, Loader, LoaderOptions, Order, Source, Unreadable};
+use tch::{Device, Kind, Tensor};
+
+use crate::config::{EvaluationConfig, InputConfig};
+use crate::method::Encoder;
+use crate::prefetch::{Feed, memory};
+use crate::{Error, Result};
+
+/// Features of all samples of a source, in its order.
+pub(super) struct Features {
+    /// Float [samples, features].
+    pub values: Tensor,
+    /// Int64 [samples].
+    pub labels: Tensor,
+}
+
+/// Runs the encoder in evaluation mode over the whole source.
+pub(super) fn extract(
+    encoder: &mut dyn Encoder,
+    source: Arc<dyn Source>,
+    config: &EvaluationConfig,
+    input: &InputConfig,
+    device: Device,
+    stop: &AtomicBool,
+) -> Result<Features> {
+    let options = LoaderOptions {
+        batch_size: (config.batch_size as usize).min(source.len()),
+        workers: config.workers,
+        queue_batches: 2,
+        seed: 0,
+        order: Order::Sequential,
+        drop_last: false,
+        unreadable: Unreadable::Error,
+        start: Cursor::default(),
+        epochs: Some(1),
+        ..LoaderOptions::default()
+    };
+    let loader = Loader::start(source, &config.views, options, memory(device))?;
+    let feed = Feed::start(loader, input, device)?;
+    let _no_gradient = tch::no_grad_guard();
+    let (mut values, mut labels) = (Vec::new(), Vec::new());
+    for batch in feed {
+        if stop.load(Ordering::Relaxed) {
+            return Err(Error::Unfit(
+                "the evaluation was stopped before its end; nothing was written".into(),
+            ));
+        }
+        let batch = batch?;
+        values.push(encoder.forward(&batch.views[0], false)?.f_to_kind(Kind::Float)?);
+        labels.extend(batch.labels);
+    }
+    Ok(Features { values: Tensor::f_cat(&values, 0)?, labels: Tensor::f_cat(&labels, 0)? })
+}

@@ -1,0 +1,114 @@
+//! Multinomial logistic regression on frozen features, fitted by L-BFGS in double precision:
+//! mean cross-entropy + lambda / 2 * |W|^2, the bias unpenalised.
+
+use tch::{Kind, Reduction, Tensor};
+
+use super::lbfgs::{LbfgsOptions, minimise};
+
+/// A fitted linear classifier.
+pub struct LinearClassifier {
+    /// Double [features, classes].
+    weight: Tensor,
+    /// Double [classes].
+    bias: Tensor,
+}
+
+impl LinearClassifier {
+    /// Fits `features` (double [samples, features]) to `labels` (int64 [samples], below `classes`). `start` is the
+    /// classifier to begin from: along a path of lambdas the last one is near the next.
+    pub fn fit(
+        features: &Tensor,
+        labels: &Tensor,
+        classes: i64,
+        lambda: f64,
+        start: Option<&LinearClassifier>,
+    ) -> LinearClassifier {
+        let (samples, width) = features.size2().expect("features have two dimensions");
+        let targets = one_hot(labels, classes);
+        // Weight and bias are one [features + 1, classes] matrix, the bias its last row.
+        let start = match start {
+            Some(start) => Tensor::cat(&[&start.weight, &start.bias.unsqueeze(0)], 0),
+            None => Tensor::zeros([width + 1, classes], (Kind::Double, features.device())),
+        };
+        let minimum = tch::no_grad(|| {
+            minimise(&start, LbfgsOptions::default(), |point| {
+                let weight = point.narrow(0, 0, width);
+                let bias = point.narrow(0, width, 1);
+                let logits = features.matmul(&weight) + &bias;
+                let log_shares = logits.log_softmax(1, Kind::Double);
+                let penalty = weight.square().sum(Kind::Double) * (lambda / 2.0);
+                let value = (&log_shares * &targets).sum(Kind::Double) * (-1.0 / samples as f64) + penalty;
+                // d/dlogits of the mean cross-entropy: (softmax - one-hot) / samples.
+                let residual = (log_shares.exp() - &targets) / samples as f64;
+                let weight_gradient = features.tr().matmul(&residual) + &weight * lambda;
+                let bias_gradient = residual.sum_dim_intlist(0, true, Kind::Double);
+                (value.double_value(&[]), Tensor::cat(&[weight_gradient, bias_gradient], 0))
+            })
+        });
+        LinearClassifier {
+            weight: minimum.point.narrow(0, 0, width).copy(),
+            bias: minimum.point.narrow(0, width, 1).squeeze_dim(0).copy(),
+        }
+    }
+
+    /// Logits, double [samples, classes].
+    pub fn scores(&self, features: &Tensor) -> Tensor {
+        features.matmul(&self.weight) + &self.bias
+    }
+
+    /// Mean cross-entropy on `features`.
+    pub fn cross_entropy(&self, features: &Tensor, labels: &Tensor) -> f64 {
+        self.scores(features)
+            .cross_entropy_loss::<Tensor>(labels, None, Reduction::Mean, -100, 0.0)
+            .double_value(&[])
+    }
+}
+
+fn one_hot(labels: &Tensor, classes: i64) -> Tensor {
+    Tensor::zeros([labels.size()[0], classes], (Kind::Double, labels.device())).scatter_value(
+        1,
+        &labels.unsqueeze(1),
+        1.0,
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn without_features_the_bias_gives_the_classes_frequencies() {
+        // Known optimum: with constant zero features, softmax(bias) is the frequency of each class.
+        let features = Tensor::zeros([10, 3], (Kind::Double, tch::Device::Cpu));
+        let labels = Tensor::from_slice(&[0i64, 0, 0, 0, 0, 1, 1, 1, 2, 2]);
+        let classifier = LinearClassifier::fit(&features, &labels, 3, 1e-3, None);
+        let shares = Vec::<f64>::try_from(classifier.bias.softmax(0, Kind::Double)).unwrap();
+        for (share, expected) in shares.iter().zip([0.5, 0.3, 0.2]) {
+            assert!((share - expected).abs() < 1e-5, "{shares:?}");
+        }
+    }
+
+    #[test]
+    fn two_points_meet_the_optimum_worked_out_by_hand() {
+        // x = +-1 with labels 1 and 0: by symmetry bias 0 and w = (-v, v), the margin m = 2v. Minimise
+        // ln(1 + exp(-m)) + lambda / 2 * m^2 / 2: the optimum has sigmoid(-m) = lambda * m / 2.
+        let features = Tensor::from_slice(&[1.0f64, -1.0]).view([2, 1]);
+        let labels = Tensor::from_slice(&[1i64, 0]);
+        let lambda = 0.1;
+        let classifier = LinearClassifier::fit(&features, &labels, 2, lambda, None);
+        let margin = classifier.weight.double_value(&[0, 1]) - classifier.weight.double_value(&[0, 0]);
+        let left = 1.0 / (1.0 + margin.exp());
+        assert!((left - lambda * margin / 2.0).abs() < 1e-6, "margin {margin}");
+        assert!(margin > 0.0);
+    }
+
+    #[test]
+    fn a_warm_start_ends_where_a_cold_one_does() {
+        let features = Tensor::from_slice(&[0.1f64, 0.9, -0.4, 0.3, -0.8, 0.2, 0.6, -0.5]).view([4, 2]);
+        let labels = Tensor::from_slice(&[0i64, 1, 1, 0]);
+        let cold = LinearClassifier::fit(&features, &labels, 2, 1e-2, None);
+        let other = LinearClassifier::fit(&features, &labels, 2, 1.0, None);
+        let warm = LinearClassifier::fit(&features, &labels, 2, 1e-2, Some(&other));
+        assert!((&cold.weight - &warm.weight).abs().max().double_value(&[]) < 1e-4);
+    }
+}

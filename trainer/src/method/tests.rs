@@ -1,0 +1,125 @@
+//! The mechanisms that keep a method from collapsing, each seen to do what it says, on a tiny encoder.
+
+use tch::{Kind, Tensor};
+
+use super::testing::{CPU, branch, ema, networks};
+use super::*;
+
+fn views() -> [Tensor; 2] {
+    let first = (Tensor::arange(6 * 12, CPU) * 0.7).cos().view([6, 3, 2, 2]);
+    let second = (&first * 3.0).sin();
+    [first, second]
+}
+
+fn values(networks: &mut Networks, prefix: &str) -> Vec<(String, Vec<f32>)> {
+    let variables = networks.variables().unwrap().into_iter();
+    variables
+        .filter(|variable| variable.name.starts_with(prefix))
+        .map(|variable| (variable.name, Vec::<f32>::try_from(variable.tensor.flatten(0, -1)).unwrap()))
+        .collect()
+}
+
+#[test]
+fn the_average_moves_each_target_parameter_by_its_formula() {
+    let mut networks = networks(ema, true, ForwardViews::Separate);
+    let online = values(&mut networks, "encoder.weight").remove(0).1;
+    let before = values(&mut networks, "target.encoder.weight").remove(0).1;
+    networks.update_target(0.75).unwrap();
+    let after = values(&mut networks, "target.encoder.weight").remove(0).1;
+    for ((online, before), after) in online.iter().zip(&before).zip(&after) {
+        assert!((after - (0.75 * before + 0.25 * online)).abs() < 1e-6);
+    }
+    assert_ne!(before, after);
+}
+
+#[test]
+fn momentum_one_keeps_the_target_and_zero_makes_it_the_online_network() {
+    let mut networks = networks(ema, false, ForwardViews::Separate);
+    let before = values(&mut networks, "target.projector.linear1.weight").remove(0).1;
+    networks.update_target(1.0).unwrap();
+    assert_eq!(values(&mut networks, "target.projector.linear1.weight").remove(0).1, before);
+    networks.update_target(0.0).unwrap();
+    let online = values(&mut networks, "projector.linear1.weight").remove(0).1;
+    assert_eq!(values(&mut networks, "target.projector.linear1.weight").remove(0).1, online);
+}
+
+#[test]
+fn independent_targets_start_elsewhere_and_shared_ones_at_the_same_weights() {
+    let mut independent = networks(ema, false, ForwardViews::Separate);
+    assert_ne!(
+        values(&mut independent, "target.encoder.weight")[0].1,
+        values(&mut independent, "encoder.weight")[0].1
+    );
+    let shared = |online: &mut Branch| Target::Ema(Average::new(branch(2), online, true).unwrap());
+    let mut shared = networks(shared, false, ForwardViews::Separate);
+    assert_eq!(values(&mut shared, "target.encoder.weight")[0].1, values(&mut shared, "encoder.weight")[0].1);
+}
+
+#[test]
+fn the_target_keeps_batch_statistics_of_its_own_and_the_average_leaves_them() {
+    let mut networks = networks(ema, false, ForwardViews::Separate);
+    let fresh = values(&mut networks, "target.projector.norm1.running_mean").remove(0).1;
+    networks.forward(&views()).unwrap();
+    let target = values(&mut networks, "target.projector.norm1.running_mean").remove(0).1;
+    let online = values(&mut networks, "projector.norm1.running_mean").remove(0).1;
+    assert_ne!(target, fresh, "the target's batch norm runs in training mode");
+    assert_ne!(target, online);
+    networks.update_target(0.5).unwrap();
+    assert_eq!(values(&mut networks, "target.projector.norm1.running_mean").remove(0).1, target);
+}
+
+#[test]
+fn no_gradient_flows_through_an_averaged_target() {
+    let mut networks = networks(ema, true, ForwardViews::Separate);
+    let outputs = networks.forward(&views()).unwrap();
+    assert!(!outputs[0].target_projection.requires_grad());
+    let loss = (&outputs[0].prediction * &outputs[1].target_projection).sum(Kind::Float);
+    loss.backward();
+    for variable in networks.variables().unwrap() {
+        let touched = variable.tensor.grad().defined();
+        assert_eq!(touched, variable.trainable, "{}", variable.name);
+    }
+}
+
+#[test]
+fn a_stopped_gradient_leaves_the_target_side_out() {
+    let gradient = |target: Target| {
+        let mut networks = networks(|_| target, true, ForwardViews::Separate);
+        let outputs = networks.forward(&views()).unwrap();
+        assert!(outputs[1].target_projection.allclose(&outputs[1].projection, 0.0, 0.0, false));
+        (&outputs[0].prediction.detach() * &outputs[1].target_projection).sum(Kind::Float)
+    };
+    assert!(!gradient(Target::StopGradient).requires_grad());
+    assert!(gradient(Target::Online).requires_grad());
+}
+
+#[test]
+fn without_a_predictor_the_prediction_is_the_projection() {
+    let mut networks = networks(|_| Target::Online, false, ForwardViews::Separate);
+    let outputs = networks.forward(&views()).unwrap();
+    assert_eq!(outputs[0].prediction, outputs[0].projection);
+}
+
+#[test]
+fn a_removed_predictor_leaves_the_other_weights_as_they_were() {
+    let mut with = networks(ema, true, ForwardViews::Separate);
+    let mut without = networks(ema, false, ForwardViews::Separate);
+    for prefix in ["encoder", "projector", "target"] {
+        assert_eq!(values(&mut with, prefix), values(&mut without, prefix));
+    }
+}
+
+#[test]
+fn a_joint_pass_shares_batch_statistics_between_the_views() {
+    let run = |mode| {
+        let mut networks = networks(ema, true, mode);
+        networks.forward(&views()).unwrap()
+    };
+    let (separate, joint) = (run(ForwardViews::Separate), run(ForwardViews::Joint));
+    assert_eq!(joint.len(), 2);
+    for (separate, joint) in separate.iter().zip(&joint) {
+        assert_eq!(separate.projection.size(), joint.projection.size());
+        assert!(separate.embedding.allclose(&joint.embedding, 1e-5, 1e-6, false), "no norm in this encoder");
+        assert!(!separate.projection.allclose(&joint.projection, 1e-3, 1e-3, false));
+    }
+}

@@ -1,0 +1,214 @@
+//! Batches on their way to the step: 8-bit pixels go to the device, and become normalised float images there.
+//!
+//! On the CPU the step takes batches itself: the loader's own threads work ahead. For a GPU a thread of ours takes
+//! them from pinned memory and copies them over, up to two ahead.
+
+use std::collections::HashSet;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, Sender, bounded};
+use diptych_pipeline::{Allocate, Batch, HeapAllocator, Loader};
+use tch::{Device, Kind, Tensor};
+
+use crate::config::InputConfig;
+use crate::{Result, native};
+
+/// Batches that may lie ready on a GPU.
+const AHEAD: usize = 2;
+
+/// A batch that is ready for the networks.
+pub struct DeviceBatch {
+    /// Epoch that it belongs to.
+    pub epoch: u64,
+    /// Its index in the epoch.
+    pub index: u64,
+    /// Int64 [batch], when the source has labels.
+    pub labels: Option<Tensor>,
+    /// Per view, float [batch, 3, rows, columns], normalised.
+    pub views: Vec<Tensor>,
+    /// Samples.
+    pub samples: usize,
+    /// `path: reason` of samples that were skipped since the batch before.
+    pub skipped: Vec<String>,
+}
+
+/// Where the step takes its batches from. Ends after the loader's last batch, or with its error.
+pub struct Feed {
+    from: From,
+    waited: Duration,
+}
+
+enum From {
+    Loader(Box<Takes>),
+    Thread { batches: Option<Receiver<Result<DeviceBatch>>>, thread: Option<JoinHandle<()>> },
+}
+
+/// Takes batches from a loader and puts them on the device.
+struct Takes {
+    loader: Loader,
+    normalise: Normalise,
+    /// Skipped files that a batch has told of.
+    reported: HashSet<PathBuf>,
+}
+
+impl Feed {
+    /// Feeds the batches of `loader`.
+    pub fn start(loader: Loader, input: &InputConfig, device: Device) -> Result<Feed> {
+        let takes = Takes { loader, normalise: Normalise::new(input, device)?, reported: HashSet::new() };
+        let from = if device.is_cuda() {
+            let (send, batches) = bounded(AHEAD - 1);
+            let thread = std::thread::Builder::new()
+                .name("prefetch".into())
+                .spawn(move || run(takes, &send))
+                .map_err(|error| crate::Error::Unfit(format!("cannot start a thread: {error}")))?;
+            From::Thread { batches: Some(batches), thread: Some(thread) }
+        } else {
+            From::Loader(Box::new(takes))
+        };
+        Ok(Feed { from, waited: Duration::ZERO })
+    }
+
+    /// Time that [`Feed::next`] has waited for data since the last call of this.
+    pub fn take_waited(&mut self) -> Duration {
+        std::mem::take(&mut self.waited)
+    }
+}
+
+impl Iterator for Feed {
+    type Item = Result<DeviceBatch>;
+
+    /// The next batch; waits until it is there.
+    fn next(&mut self) -> Option<Result<DeviceBatch>> {
+        match &mut self.from {
+            From::Loader(takes) => {
+                let batch = {
+                    let start = Instant::now();
+                    let batch = takes.loader.next();
+                    self.waited += start.elapsed();
+                    batch?
+                };
+                Some(batch.map_err(crate::Error::from).and_then(|batch| takes.place(&batch)))
+            }
+            From::Thread { batches, .. } => {
+                let start = Instant::now();
+                let batch = batches.as_ref()?.recv().ok();
+                self.waited += start.elapsed();
+                batch
+            }
+        }
+    }
+}
+
+impl Drop for Feed {
+    fn drop(&mut self) {
+        if let From::Thread { batches, thread } = &mut self.from {
+            // Without a receiver the thread's next send fails, and it ends.
+            drop(batches.take());
+            if let Some(thread) = thread.take() {
+                let _ = thread.join();
+            }
+        }
+    }
+}
+
+fn run(mut takes: Takes, send: &Sender<Result<DeviceBatch>>) {
+    while let Some(batch) = takes.loader.next() {
+        let batch = batch.map_err(crate::Error::from).and_then(|batch| takes.place(&batch));
+        let failed = batch.is_err();
+        if send.send(batch).is_err() || failed {
+            return;
+        }
+    }
+}
+
+impl Takes {
+    /// Puts a batch on the device.
+    fn place(&mut self, batch: &Batch) -> Result<DeviceBatch> {
+        let device = self.normalise.device;
+        let views = (0..batch.view_count())
+            .map(|view| {
+                let size = batch.size(view);
+                let shape = [batch.len() as i64, i64::from(size.height), i64::from(size.width), 3];
+                native::with_pixels(batch.view(view), shape, |pixels| self.normalise.apply(pixels))
+            })
+            .collect::<Result<Vec<_>>>()?;
+        let labels = match batch.labels() {
+            Some(labels) => Some(Tensor::f_from_slice(labels)?.f_to_device(device)?),
+            None => None,
+        };
+        let skipped = self.loader.skipped().into_iter();
+        let skipped = skipped
+            .filter(|skipped| self.reported.insert(skipped.path.clone()))
+            .map(|skipped| format!("{}: {}", skipped.path.display(), skipped.reason))
+            .collect();
+        Ok(DeviceBatch {
+            epoch: batch.epoch(),
+            index: batch.index(),
+            labels,
+            views,
+            samples: batch.len(),
+            skipped,
+        })
+    }
+}
+
+/// Bytes [batch, rows, columns, 3] to float [batch, 3, rows, columns]: (x / 255 - mean) / std per channel.
+pub struct Normalise {
+    /// 1 / (255 std), [3, 1, 1].
+    scale: Tensor,
+    /// -mean / std, [3, 1, 1].
+    shift: Tensor,
+    device: Device,
+}
+
+impl Normalise {
+    /// On `device`.
+    pub fn new(input: &InputConfig, device: Device) -> Result<Normalise> {
+        let per_channel = |value: [f64; 3]| -> Result<Tensor> {
+            let value = value.map(|value| value as f32);
+            Ok(Tensor::f_from_slice(&value)?.view([3, 1, 1]).f_to_device(device)?)
+        };
+        let scale = per_channel(input.std.map(|std| 1.0 / (255.0 * std)))?;
+        let shift: [f64; 3] = std::array::from_fn(|channel| -input.mean[channel] / input.std[channel]);
+        Ok(Normalise { scale, shift: per_channel(shift)?, device })
+    }
+
+    /// The result shares nothing with `pixels`, and the copy to the device is done when this returns.
+    pub fn apply(&self, pixels: &Tensor) -> Result<Tensor> {
+        let pixels = pixels.f_to_device(self.device)?;
+        // The permuted view keeps the pixels' order in memory, channels last, which convolutions and batch norm prefer.
+        let image = pixels.f_permute([0, 3, 1, 2])?.f_to_kind(Kind::Float)?;
+        Ok(self.shift.f_addcmul(&image, &self.scale)?)
+    }
+}
+
+/// Memory for the batches of a run on `device`: pinned for a GPU, ordinary for the CPU.
+pub(crate) fn memory(device: Device) -> Arc<dyn Allocate> {
+    if device.is_cuda() { Arc::new(native::PinnedAllocator { device }) } else { Arc::new(HeapAllocator) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pixels_become_channels_of_normalised_floats() {
+        let input = InputConfig { mean: [0.5, 0.0, 0.25], std: [0.25, 1.0, 0.5] };
+        let normalise = Normalise::new(&input, Device::Cpu).unwrap();
+        // Two images of one row and two columns.
+        let bytes: Vec<u8> = vec![255, 0, 51, 0, 255, 102, 1, 2, 3, 4, 5, 6];
+        let images = native::with_pixels(&bytes, [2, 1, 2, 3], |pixels| normalise.apply(pixels)).unwrap();
+        assert_eq!(images.size(), [2, 3, 1, 2]);
+        for (image, column) in [(0, 0), (0, 1), (1, 0), (1, 1)] {
+            for channel in 0..3 {
+                let byte = f64::from(bytes[image * 6 + column * 3 + channel]);
+                let expected = (byte / 255.0 - input.mean[channel]) / input.std[channel];
+                let found = images.double_value(&[image as i64, channel as i64, 0, column as i64]);
+                assert!((found - expected).abs() < 1e-5, "{found} for {expected}");
+            }
+        }
+    }
+}

@@ -1,0 +1,183 @@
+//! The folder of a run: its configuration, its state, its log. Metrics and checkpoints have modules of their own.
+
+use std::fs::{self, File};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use serde_json::json;
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+
+use crate::{Error, Result};
+
+diptych_config::choices! {
+    /// Where a run stands, in `run.json`.
+    pub enum RunState {
+        /// It runs, or was killed without notice.
+        Running = "running",
+        /// All steps are done.
+        Finished = "finished",
+        /// It was stopped and can be resumed.
+        Interrupted = "interrupted",
+        /// It ended with an error.
+        Failed = "failed",
+    }
+}
+
+/// What `run.json` says.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RunReport {
+    /// What tables call the run.
+    pub name: String,
+    /// Of all that changes the numbers.
+    pub fingerprint: String,
+    /// Where it stands.
+    pub state: RunState,
+    /// Why it failed.
+    pub error: Option<String>,
+    /// Optimizer steps done.
+    pub step: u64,
+    /// Optimizer steps planned.
+    pub steps: u64,
+    /// RFC 3339.
+    pub started: String,
+    /// RFC 3339, once it ended.
+    pub ended: Option<String>,
+    /// `cpu`, `cuda:0`.
+    pub device: String,
+    /// libtorch's threads within one operation.
+    pub threads: usize,
+    /// Seconds of training, over all resumptions.
+    pub seconds: f64,
+    /// Over the whole run.
+    pub images_per_second: f64,
+}
+
+impl RunReport {
+    fn to_json(&self) -> serde_json::Value {
+        use diptych_config::Choice;
+        json!({
+            "name": self.name,
+            "fingerprint": self.fingerprint,
+            "state": self.state.text(),
+            "error": self.error,
+            "step": self.step,
+            "steps": self.steps,
+            "started": self.started,
+            "ended": self.ended,
+            "version": env!("CARGO_PKG_VERSION"),
+            "device": self.device,
+            "threads": self.threads,
+            "torch_version": crate::TORCH_VERSION,
+            "seconds": self.seconds,
+            "images_per_second": self.images_per_second,
+        })
+    }
+}
+
+/// Now, in RFC 3339, to the second.
+pub(crate) fn now() -> String {
+    let now = OffsetDateTime::now_utc().replace_nanosecond(0).unwrap_or(OffsetDateTime::UNIX_EPOCH);
+    now.format(&Rfc3339).unwrap_or_default()
+}
+
+/// Reads what `run.json` says of state and fingerprint, if the folder holds a run.
+pub fn read_state(folder: &Path) -> Option<(RunState, String)> {
+    use diptych_config::Choice;
+    let text = fs::read_to_string(folder.join("run.json")).ok()?;
+    let json: serde_json::Value = serde_json::from_str(&text).ok()?;
+    let state = RunState::ALL.iter().find(|(text, _)| json["state"] == *text)?.1;
+    Some((state, json["fingerprint"].as_str()?.to_owned()))
+}
+
+/// The configuration that a run was started with: `config.toml`.
+pub fn read_config(folder: &Path) -> Result<toml::Table> {
+    let path = folder.join("config.toml");
+    let text = fs::read_to_string(&path).map_err(|error| Error::file("read", &path, error))?;
+    text.parse().map_err(|error: toml::de::Error| Error::damaged(&path, error.message()))
+}
+
+/// Writes into the folder of one run.
+pub(crate) struct RunFolder {
+    path: PathBuf,
+    log: File,
+}
+
+impl RunFolder {
+    /// Opens `path` for writing, and creates it if it is new.
+    pub(crate) fn open(path: &Path) -> Result<RunFolder> {
+        fs::create_dir_all(path).map_err(|error| Error::file("create", path, error))?;
+        let log = path.join("log.txt");
+        let log = File::options()
+            .create(true)
+            .append(true)
+            .open(&log)
+            .map_err(|error| Error::file("write", &log, error))?;
+        Ok(RunFolder { path: path.to_path_buf(), log })
+    }
+
+    /// Writes `config.toml`.
+    pub(crate) fn write_config(&self, config: &toml::Table, fingerprint: &str) -> Result<()> {
+        let text = toml::to_string(config).expect("a table of plain values is TOML");
+        self.replace("config.toml", &format!("# fingerprint: {fingerprint}\n{text}"))
+    }
+
+    /// Writes `run.json`.
+    pub(crate) fn write_report(&self, report: &RunReport) -> Result<()> {
+        self.replace("run.json", &format!("{:#}\n", report.to_json()))
+    }
+
+    /// Appends a line to `log.txt`.
+    pub(crate) fn log(&mut self, message: &str) -> Result<()> {
+        writeln!(self.log, "{} {message}", now())
+            .map_err(|error| Error::file("write", &self.path.join("log.txt"), error))
+    }
+
+    /// Writes a file in one piece, so that a reader never sees half of it.
+    fn replace(&self, name: &str, text: &str) -> Result<()> {
+        let path = self.path.join(name);
+        let fresh = self.path.join(format!(".{name}"));
+        fs::write(&fresh, text)
+            .and_then(|()| fs::rename(&fresh, &path))
+            .map_err(|error| Error::file("write", &path, error))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn state_and_configuration_are_read_back() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("deep/run");
+        assert_eq!(read_state(&path), None);
+        let mut run = RunFolder::open(&path).unwrap();
+        let config: toml::Table = "seed = 3\n[optimizer]\nlearning_rate = 0.1".parse().unwrap();
+        run.write_config(&config, "00ff00ff00ff00ff").unwrap();
+        run.log("started").unwrap();
+        let report = RunReport {
+            name: "a".into(),
+            fingerprint: "00ff00ff00ff00ff".into(),
+            state: RunState::Interrupted,
+            error: None,
+            step: 1,
+            steps: 2,
+            started: now(),
+            ended: None,
+            device: "cpu".into(),
+            threads: 2,
+            seconds: 0.5,
+            images_per_second: 100.0,
+        };
+        run.write_report(&report).unwrap();
+        assert_eq!(read_state(&path), Some((RunState::Interrupted, "00ff00ff00ff00ff".into())));
+        assert_eq!(read_config(&path).unwrap(), config);
+        assert!(
+            fs::read_to_string(path.join("config.toml"))
+                .unwrap()
+                .starts_with("# fingerprint: 00ff00ff00ff00ff\n")
+        );
+        assert!(fs::read_to_string(path.join("log.txt")).unwrap().ends_with("Z started\n"));
+    }
+}

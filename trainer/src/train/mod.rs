@@ -1,0 +1,198 @@
+//! A training run from its first step, or its last checkpoint, to its end.
+//!
+//! Lifecycle: look at the run's folder and refuse what should not be touched; compose the method; then step until the
+//! schedule's end, a raised stop flag, or an error. Whatever the end, `run.json` says it.
+
+mod run;
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use diptych_host::Registry;
+use diptych_pipeline::{FolderSource, Source};
+
+use crate::checkpoint::{Checkpoints, State};
+use crate::config::{Labels, RunConfig};
+use crate::metrics::Record;
+use crate::run_folder::{self, RunFolder, RunReport, RunState, now};
+use crate::{Error, Result, compose};
+
+use run::Run;
+
+/// How a run is started, beyond its configuration.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct TrainOptions {
+    /// Go on from the folder's latest checkpoint; with none, from the start.
+    pub resume: bool,
+    /// Show nothing on standard error.
+    pub quiet: bool,
+}
+
+/// How a run ended.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Outcome {
+    /// All steps are done.
+    Finished(Summary),
+    /// The stop flag was raised; a checkpoint is written.
+    Interrupted(Summary),
+}
+
+/// What a run came to.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Summary {
+    /// Optimizer steps done.
+    pub step: u64,
+    /// Optimizer steps planned.
+    pub steps: u64,
+    /// Seconds of training, over all resumptions.
+    pub seconds: f64,
+    /// The last logged step.
+    pub last: Option<Record>,
+    /// Of all that changes the numbers.
+    pub fingerprint: String,
+}
+
+/// Trains as `config` says, and writes everything into the folder `out`; the log names the plugins
+/// of `registry`, which the configuration was read with. When `stop` is raised, the step is
+/// finished, a checkpoint written, and the run ends as [`Outcome::Interrupted`].
+pub fn train(
+    config: &RunConfig,
+    registry: &Registry,
+    out: &Path,
+    options: TrainOptions,
+    stop: &AtomicBool,
+) -> Result<Outcome> {
+    let device = config.device.open()?;
+    let threads = compose::prepare_process(config.threads);
+    let source = open_source(config)?;
+    let identity = source.identity();
+    let fingerprint = config.fingerprint(&identity);
+    let checkpoints = Checkpoints::of_run(out);
+    if let Some(step) = check_folder(config, out, &checkpoints, &identity, &fingerprint, options.resume)? {
+        let summary = Summary { step, steps: step, seconds: 0.0, last: None, fingerprint };
+        return Ok(Outcome::Finished(summary));
+    }
+
+    let mut folder = RunFolder::open(out)?;
+    folder.write_config(&config.to_toml(), &fingerprint)?;
+    let mut report = RunReport {
+        name: config.name.clone(),
+        fingerprint: fingerprint.clone(),
+        state: RunState::Running,
+        error: None,
+        step: 0,
+        steps: 0,
+        started: now(),
+        ended: None,
+        device: config.device.to_string(),
+        threads,
+        seconds: 0.0,
+        images_per_second: 0.0,
+    };
+    folder.write_report(&report)?;
+    folder.log(&format!(
+        "diptych {}, libtorch {}, {device:?}",
+        env!("CARGO_PKG_VERSION"),
+        crate::TORCH_VERSION
+    ))?;
+    folder.log(&source.summary())?;
+    for library in registry.libraries() {
+        folder.log(&format!(
+            "plugin {} {} from {}",
+            library.name,
+            library.version,
+            library.path.display()
+        ))?;
+    }
+    let effective = config.effective(&identity);
+    let outcome =
+        Run::prepare(config, device, source, checkpoints, effective, out, options).and_then(|mut run| {
+            let ended = run.steps(&mut folder, stop);
+            run.fill(&mut report);
+            ended.map(|interrupted| {
+                let summary = run.summary(fingerprint);
+                if interrupted { Outcome::Interrupted(summary) } else { Outcome::Finished(summary) }
+            })
+        });
+    report.state = match &outcome {
+        Ok(Outcome::Finished(_)) => RunState::Finished,
+        Ok(Outcome::Interrupted(_)) => RunState::Interrupted,
+        Err(error) => {
+            report.error = Some(error.to_string());
+            RunState::Failed
+        }
+    };
+    report.ended = Some(now());
+    let written = folder.write_report(&report).and_then(|()| {
+        let state = diptych_config::Choice::text(report.state);
+        let reason = report.error.as_ref().map_or(String::new(), |error| format!(": {error}"));
+        folder.log(&format!("{state} at step {}{reason}", report.step))
+    });
+    // A run that failed is reported with its own error, not with one of writing it down.
+    let outcome = outcome?;
+    written?;
+    Ok(outcome)
+}
+
+fn open_source(config: &RunConfig) -> Result<Arc<dyn Source>> {
+    let source = FolderSource::open(&config.data.path)?;
+    let source = if config.data.labels == Labels::None { source.without_labels() } else { source };
+    let (images, batch) = (source.len(), config.loader.batch_size as usize);
+    if images < batch {
+        return Err(Error::Unfit(format!(
+            "{} holds {images} images, fewer than loader.batch_size = {batch}; lower the batch size or give more images",
+            config.data.path.display()
+        )));
+    }
+    Ok(Arc::new(source))
+}
+
+/// Refuses a folder that holds another run, or this one without `resume`. Answers the last step of a run that is
+/// finished already.
+fn check_folder(
+    config: &RunConfig,
+    out: &Path,
+    checkpoints: &Checkpoints,
+    identity: &str,
+    fingerprint: &str,
+    resume: bool,
+) -> Result<Option<u64>> {
+    let Some((state, found)) = run_folder::read_state(out) else {
+        let begun = out.join("metrics.jsonl").exists() || out.join("run.json").exists();
+        return if begun && !resume {
+            Err(Error::RunExists(format!(
+                "{} holds a damaged run; choose another folder with --out",
+                out.display()
+            )))
+        } else {
+            Ok(None)
+        };
+    };
+    let latest = checkpoints.latest();
+    if found != fingerprint {
+        let (old, new) = match &latest {
+            Some(latest) => (State::read_config(latest)?, config.effective(identity)),
+            None => (run_folder::read_config(out)?, config.to_toml()),
+        };
+        let differences = diptych_config::differences(&old, &new)
+            .into_iter()
+            .map(|(key, old, new)| format!("  {key}: {old} in the run, {new} now"))
+            .collect();
+        return Err(Error::OtherConfiguration { folder: out.to_path_buf(), differences });
+    }
+    if !resume {
+        let what = match state {
+            RunState::Finished => "finished: there is nothing to do",
+            _ => "unfinished: continue it with --resume",
+        };
+        return Err(Error::RunExists(format!(
+            "{} holds this very run, {what}, or choose another folder with --out",
+            out.display()
+        )));
+    }
+    match (state, latest) {
+        (RunState::Finished, Some(latest)) => Ok(Some(State::read(&latest)?.step)),
+        _ => Ok(None),
+    }
+}

@@ -1,0 +1,302 @@
+//! The steps of a run.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
+
+use diptych_pipeline::{Cursor, Loader, LoaderOptions, Order, Source, Unreadable};
+use tch::{Device, Tensor};
+
+use super::{Summary, TrainOptions};
+use crate::checkpoint::{self, Checkpoints, State};
+use crate::config::{self, MomentumSchedule, RunConfig, TargetKind};
+use crate::diagnostics::Diagnostics;
+use crate::method::{Method, StepOutputs};
+use crate::metrics::{self, MetricsWriter, Record};
+use crate::prefetch::{DeviceBatch, Feed, memory};
+use crate::progress::Progress;
+use crate::run_folder::{RunFolder, RunReport};
+use crate::update::Update;
+use crate::{Error, Result, compose, schedule};
+
+/// A run in the making.
+pub(super) struct Run<'a> {
+    config: &'a RunConfig,
+    method: Method,
+    update: Update,
+    feed: Feed,
+    metrics: MetricsWriter,
+    progress: Progress,
+    checkpoints: Checkpoints,
+    effective: toml::Table,
+    state: State,
+    plan: Plan,
+    clock: Clock,
+    last: Option<Record>,
+    told_of_collapse: bool,
+}
+
+/// Lengths in optimizer steps.
+struct Plan {
+    steps: u64,
+    warmup: u64,
+    checkpoint_every: u64,
+    batches_per_epoch: u64,
+    learning_rate: f64,
+}
+
+/// Where the time since the last logged step went.
+struct Clock {
+    began: Instant,
+    seconds_before: f64,
+    line: Instant,
+    images: usize,
+    all_images: usize,
+}
+
+impl<'a> Run<'a> {
+    pub(super) fn prepare(
+        config: &'a RunConfig,
+        device: Device,
+        source: Arc<dyn Source>,
+        checkpoints: Checkpoints,
+        effective: toml::Table,
+        out: &Path,
+        options: TrainOptions,
+    ) -> Result<Run<'a>> {
+        let classes = source.classes().map(<[String]>::len).filter(|_| config.probe.enabled);
+        let mut method = compose::method(config, classes, device)?;
+        let update = Update::new(config, &mut method)?;
+        let state = match checkpoints.latest() {
+            Some(latest) => {
+                let state = State::read(&latest)?;
+                checkpoint::restore(&latest.join("model.safetensors"), &mut named(&mut method)?)?;
+                checkpoint::restore(&latest.join("optimizer.safetensors"), &mut update.state())?;
+                if let Some(probe) = &mut method.probe {
+                    probe.set_counts(state.probe_right, state.probe_seen);
+                }
+                state
+            }
+            None => State::default(),
+        };
+        let loader = start_loader(config, source, &state, device)?;
+        let batches_per_epoch = loader.batches_per_epoch();
+        let plan = Plan {
+            steps: config.schedule.length.steps(batches_per_epoch).max(1),
+            warmup: config.schedule.warmup.steps(batches_per_epoch),
+            checkpoint_every: config.checkpoint.every.steps(batches_per_epoch).max(1),
+            batches_per_epoch,
+            learning_rate: config.optimizer.scaled_learning_rate(config.loader.batch_size),
+        };
+        Ok(Run {
+            config,
+            method,
+            update,
+            feed: Feed::start(loader, &config.input, device)?,
+            metrics: MetricsWriter::open(out, state.step)?,
+            progress: Progress::new(state.step, plan.steps, options.quiet),
+            checkpoints,
+            effective,
+            clock: Clock {
+                began: Instant::now(),
+                seconds_before: state.seconds,
+                line: Instant::now(),
+                images: 0,
+                all_images: 0,
+            },
+            state,
+            plan,
+            last: None,
+            told_of_collapse: false,
+        })
+    }
+
+    /// Steps until the end; true when the stop flag ended it.
+    pub(super) fn steps(&mut self, folder: &mut RunFolder, stop: &AtomicBool) -> Result<bool> {
+        let Plan { steps, batches_per_epoch, .. } = self.plan;
+        folder.log(&format!(
+            "from step {} to {steps}, {batches_per_epoch} batches per epoch",
+            self.state.step
+        ))?;
+        while self.state.step < steps {
+            if stop.load(Ordering::Relaxed) {
+                self.write_checkpoint()?;
+                self.progress.finish();
+                return Ok(true);
+            }
+            let Some(batch) = self.feed.next() else {
+                return Err(Error::Unfit("the data ended before the run did".into()));
+            };
+            let batch = batch?;
+            for skipped in &batch.skipped {
+                folder.log(&format!("skipped {skipped}"))?;
+                self.progress.say(&format!("skipped {skipped}"));
+            }
+            self.step(&batch, folder)?;
+            if self.state.step.is_multiple_of(self.plan.checkpoint_every) && self.state.step < steps {
+                self.write_checkpoint()?;
+            }
+        }
+        self.write_checkpoint()?;
+        self.progress.finish();
+        Ok(false)
+    }
+
+    fn step(&mut self, batch: &DeviceBatch, folder: &mut RunFolder) -> Result<()> {
+        let Plan { steps, warmup, learning_rate, .. } = self.plan;
+        let step = self.state.step;
+        let outputs = self.method.forward(&batch.views, batch.labels.as_ref(), step, steps)?;
+        let total = match &outputs.probe_loss {
+            Some(probe) => outputs.loss.f_add(probe)?,
+            None => outputs.loss.shallow_clone(),
+        };
+        total.f_backward()?;
+        let rate = schedule::learning_rate(self.config.schedule.decay, learning_rate, warmup, steps, step);
+        self.update.step(rate)?;
+        let momentum = self.target_momentum(step);
+        if let Some(momentum) = momentum {
+            self.method.networks.update_target(momentum)?;
+        }
+
+        self.state.step += 1;
+        (self.state.epoch, self.state.batch) = (batch.epoch, batch.index + 1);
+        if self.state.batch == self.plan.batches_per_epoch {
+            (self.state.epoch, self.state.batch) = (batch.epoch + 1, 0);
+        }
+        self.clock.images += batch.samples;
+        self.clock.all_images += batch.samples;
+        self.progress.step(self.state.step);
+        if self.state.first_loss.is_none() {
+            self.state.first_loss = Some(self.finite(&outputs.loss)?);
+        }
+        if self.state.step.is_multiple_of(self.config.log_every_steps) || self.state.step == steps {
+            self.log_step(&outputs, rate, momentum, folder)?;
+        }
+        Ok(())
+    }
+
+    fn target_momentum(&self, step: u64) -> Option<f64> {
+        let target = &self.config.target;
+        (target.kind == TargetKind::Ema).then(|| match target.momentum_schedule {
+            MomentumSchedule::Cosine => schedule::target_momentum(target.momentum, step, self.plan.steps),
+            MomentumSchedule::Constant => target.momentum,
+        })
+    }
+
+    fn finite(&self, loss: &Tensor) -> Result<f64> {
+        let loss = loss.f_double_value(&[])?;
+        if loss.is_finite() { Ok(loss) } else { Err(Error::NotFinite { step: self.state.step - 1, loss }) }
+    }
+
+    fn log_step(
+        &mut self,
+        outputs: &StepOutputs,
+        learning_rate: f64,
+        momentum: Option<f64>,
+        folder: &mut RunFolder,
+    ) -> Result<()> {
+        let loss = self.finite(&outputs.loss)?;
+        let mut record = Record { step: self.state.step, ..Record::default() };
+        record.push(metrics::EPOCH, self.state.step as f64 / self.plan.batches_per_epoch as f64);
+        record.push(metrics::LOSS, loss);
+        record.push(metrics::LEARNING_RATE, learning_rate);
+        if let Some(momentum) = momentum {
+            record.push(metrics::TARGET_MOMENTUM, momentum);
+        }
+        let elapsed = self.clock.line.elapsed().as_secs_f64().max(1e-9);
+        let waited = self.feed.take_waited().as_secs_f64();
+        record.push(metrics::IMAGES_PER_SECOND, self.clock.images as f64 / elapsed);
+        record.push(metrics::WAIT_FRACTION, (waited / elapsed).min(1.0));
+        (self.clock.line, self.clock.images) = (Instant::now(), 0);
+        if let [first, second, ..] = &outputs.views[..] {
+            let diagnostics = Diagnostics::of(&first.projection, &second.projection);
+            diagnostics.record(&mut record);
+            let collapsing = diagnostics.collapsing(self.state.first_loss.unwrap_or(loss), loss);
+            record.push(metrics::COLLAPSING, f64::from(u8::from(collapsing)));
+            if collapsing && !self.told_of_collapse {
+                self.told_of_collapse = true;
+                let message = format!(
+                    "collapsing at step {}: the loss fell to {loss:.4}, but z-std is {:.3} and the effective rank {:.1}",
+                    self.state.step, diagnostics.z_std, diagnostics.effective_rank
+                );
+                folder.log(&message)?;
+                self.progress.say(&message);
+            }
+        }
+        for (name, figure) in &outputs.figures {
+            record.push(name.clone(), figure.f_double_value(&[])?);
+        }
+        if let (Some(probe), Some(probe_loss)) = (&mut self.method.probe, &outputs.probe_loss) {
+            record.push(metrics::PROBE_LOSS, probe_loss.f_double_value(&[])?);
+            if let Some(accuracy) = probe.take_accuracy() {
+                record.push(metrics::PROBE_ACCURACY, accuracy);
+            }
+        }
+        self.metrics.write(&record)?;
+        self.progress.record(&record);
+        self.last = Some(record);
+        Ok(())
+    }
+
+    fn write_checkpoint(&mut self) -> Result<()> {
+        self.state.seconds = self.seconds();
+        if let Some(probe) = &self.method.probe {
+            (self.state.probe_right, self.state.probe_seen) = probe.counts();
+        }
+        let model = named(&mut self.method)?;
+        self.checkpoints.write(&self.state, &model, &self.update.state(), &self.effective)
+    }
+
+    fn seconds(&self) -> f64 {
+        self.clock.seconds_before + self.clock.began.elapsed().as_secs_f64()
+    }
+
+    pub(super) fn fill(&self, report: &mut RunReport) {
+        report.step = self.state.step;
+        report.steps = self.plan.steps;
+        report.seconds = self.seconds();
+        let here = self.clock.began.elapsed().as_secs_f64().max(1e-9);
+        report.images_per_second = self.clock.all_images as f64 / here;
+    }
+
+    pub(super) fn summary(&self, fingerprint: String) -> Summary {
+        Summary {
+            step: self.state.step,
+            steps: self.plan.steps,
+            seconds: self.seconds(),
+            last: self.last.clone(),
+            fingerprint,
+        }
+    }
+}
+
+/// Every variable under its checkpoint name.
+fn named(method: &mut Method) -> Result<Vec<(String, Tensor)>> {
+    Ok(method.variables()?.into_iter().map(|variable| (variable.name, variable.tensor)).collect())
+}
+
+fn start_loader(
+    config: &RunConfig,
+    source: Arc<dyn Source>,
+    state: &State,
+    device: Device,
+) -> Result<Loader> {
+    let unreadable = match config.data.unreadable {
+        config::Unreadable::Error => Unreadable::Error,
+        config::Unreadable::Skip => Unreadable::Skip { limit_fraction: config.data.unreadable_limit },
+    };
+    let options = LoaderOptions {
+        batch_size: config.loader.batch_size as usize,
+        workers: config.loader.workers,
+        queue_batches: config.loader.queue_batches,
+        seed: config.seed,
+        order: Order::Shuffled,
+        drop_last: true,
+        unreadable,
+        start: Cursor { epoch: state.epoch, batch: state.batch },
+        epochs: None,
+        maximum_pixels: config.data.maximum_pixels,
+    };
+    Ok(Loader::start(source, &config.views, options, memory(device))?)
+}

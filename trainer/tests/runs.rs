@@ -1,0 +1,206 @@
+//! Whole runs on synthetic images with the built-in plugins: what a run writes, how it resumes, what it refuses.
+
+use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use diptych_config::Document;
+use diptych_host::Registry;
+use diptych_test_support::{built_plugin, repository};
+use diptych_trainer::metrics::TIMED;
+use diptych_trainer::{
+    Error, EvaluationConfig, EvaluationOptions, Outcome, RunConfig, TORCH_VERSION, TrainOptions, evaluate,
+    read_state, train,
+};
+
+static REGISTRY: LazyLock<Registry> = LazyLock::new(|| {
+    let plugins = ["diptych-augmentations", "diptych-encoders", "diptych-losses"].map(built_plugin);
+    Registry::load_folders(&plugins, Some(TORCH_VERSION)).unwrap()
+});
+
+/// 48 images of two colours in two classes.
+fn images(folder: &Path) -> PathBuf {
+    let root = folder.join("images");
+    for class in 0..2u8 {
+        std::fs::create_dir_all(root.join(format!("class{class}"))).unwrap();
+        for number in 0..24u8 {
+            let pixel = move |x: u32, y: u32| {
+                let stripe = if class == 0 { x } else { y } / 3 % 2 * 150;
+                image::Rgb([stripe as u8, number * 9, (x + y) as u8])
+            };
+            let path = root.join(format!("class{class}/{number}.png"));
+            image::RgbImage::from_fn(24, 24, pixel).save(path).unwrap();
+        }
+    }
+    root
+}
+
+/// The demo's BYOL, shortened to `steps` of 8 images.
+fn config(images: &Path, steps: u64, sets: &[&str]) -> RunConfig {
+    let mut all = vec![
+        format!("data.path={:?}", images.display().to_string()),
+        format!("schedule.steps={steps}"),
+        "schedule.warmup_steps=2".into(),
+        "loader.batch_size=8".into(),
+        "logging.every_steps=3".into(),
+        "threads=1".into(),
+        "projector.hidden=[32]".into(),
+        "projector.output=16".into(),
+        "predictor.hidden=[32]".into(),
+        "predictor.output=16".into(),
+        "encoder.width=4".into(),
+    ];
+    all.extend(sets.iter().map(|set| (*set).to_owned()));
+    let path = repository().join("configs/pretrain/byol_demo.toml");
+    let document = Document::load(&path, &all).unwrap_or_else(|problems| panic!("{problems}"));
+    RunConfig::read(&document, &REGISTRY).unwrap_or_else(|problems| panic!("{problems}"))
+}
+
+fn run(config: &RunConfig, out: &Path, resume: bool) -> Result<Outcome, Error> {
+    let options = TrainOptions { resume, quiet: true };
+    train(config, &REGISTRY, out, options, &AtomicBool::new(false))
+}
+
+/// The lines of metrics without what depends on the machine.
+fn metrics(out: &Path) -> Vec<serde_json::Value> {
+    let text = std::fs::read_to_string(out.join("metrics.jsonl")).unwrap();
+    let lines = text.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
+    lines
+        .map(|mut line| {
+            for name in TIMED {
+                line.as_object_mut().unwrap().remove(name).expect("every line is timed");
+            }
+            line
+        })
+        .collect()
+}
+
+fn checkpoint(out: &Path, file: &str) -> Vec<u8> {
+    std::fs::read(out.join("checkpoints/latest").join(file)).unwrap()
+}
+
+/// Raises the flag when the run has written its first line of metrics, so that it stops somewhere in the middle.
+fn interrupt_in_the_middle(config: &RunConfig, out: &Path) -> Outcome {
+    let stop = AtomicBool::new(false);
+    let options = TrainOptions { resume: false, quiet: true };
+    std::thread::scope(|scope| {
+        let run = scope.spawn(|| train(config, &REGISTRY, out, options, &stop).unwrap());
+        let written = || std::fs::metadata(out.join("metrics.jsonl")).is_ok_and(|file| file.len() > 0);
+        while !written() && !run.is_finished() {
+            std::thread::park_timeout(Duration::from_millis(1));
+        }
+        stop.store(true, Ordering::Relaxed);
+        run.join().unwrap()
+    })
+}
+
+#[test]
+fn a_run_that_was_interrupted_and_resumed_is_bit_identical_to_one_that_was_not() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = config(&images(folder.path()), 60, &[]);
+    let (straight, broken) = (folder.path().join("straight"), folder.path().join("broken"));
+    assert!(matches!(run(&config, &straight, false).unwrap(), Outcome::Finished(_)));
+
+    let Outcome::Interrupted(summary) = interrupt_in_the_middle(&config, &broken) else {
+        panic!("the run was over before it was stopped");
+    };
+    assert!(summary.step < 60, "{summary:?}");
+    assert_eq!(read_state(&broken).unwrap().0, diptych_trainer::RunState::Interrupted);
+    let Outcome::Finished(summary) = run(&config, &broken, true).unwrap() else { panic!("not finished") };
+    assert_eq!(summary.step, 60);
+
+    assert_eq!(metrics(&straight), metrics(&broken));
+    for file in ["model.safetensors", "optimizer.safetensors"] {
+        assert!(checkpoint(&straight, file) == checkpoint(&broken, file), "{file} differs");
+    }
+}
+
+#[test]
+fn the_number_of_workers_changes_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let images = images(folder.path());
+    let runs = ["loader.workers=1", "loader.workers=3"].map(|workers| {
+        let config = config(&images, 9, &[workers]);
+        let out = folder.path().join(workers);
+        run(&config, &out, false).unwrap();
+        (config.fingerprint("data"), metrics(&out), checkpoint(&out, "model.safetensors"))
+    });
+    assert!(runs[0] == runs[1]);
+}
+
+#[test]
+fn another_configuration_is_refused_by_the_names_of_its_keys() {
+    let folder = tempfile::tempdir().unwrap();
+    let images = images(folder.path());
+    let out = folder.path().join("run");
+    run(&config(&images, 3, &[]), &out, false).unwrap();
+
+    let other = config(&images, 3, &["target.momentum=0.5", "optimizer.learning_rate=0.5"]);
+    let message = run(&other, &out, true).unwrap_err().to_string();
+    assert!(message.contains("target.momentum: 0.95 in the run, 0.5 now"), "{message}");
+    assert!(message.contains("optimizer.learning_rate: "), "{message}");
+    let message = run(&other, &out, false).unwrap_err().to_string();
+    assert!(message.contains("a run with another configuration"), "{message}");
+
+    let message = run(&config(&images, 3, &[]), &out, false).unwrap_err().to_string();
+    assert!(message.contains("finished"), "{message}");
+    let Outcome::Finished(summary) = run(&config(&images, 3, &[]), &out, true).unwrap() else { panic!() };
+    assert_eq!(summary.step, 3);
+}
+
+#[test]
+fn a_resolved_configuration_reads_back_as_the_same_run() {
+    let folder = tempfile::tempdir().unwrap();
+    let images = images(folder.path());
+    let config = config(&images, 3, &[]);
+    let out = folder.path().join("run");
+    run(&config, &out, false).unwrap();
+    let document = Document::load(&out.join("config.toml"), &[]).unwrap();
+    let again = RunConfig::read(&document, &REGISTRY).unwrap_or_else(|problems| panic!("{problems}"));
+    assert_eq!(again.to_toml(), config.to_toml());
+}
+
+#[test]
+fn a_trained_and_a_random_encoder_are_evaluated() {
+    let folder = tempfile::tempdir().unwrap();
+    let images = images(folder.path());
+    let out = folder.path().join("run");
+    run(&config(&images, 12, &[]), &out, false).unwrap();
+    let sets = ["train", "test"].map(|split| format!("data.{split}={:?}", images.display().to_string()));
+    let path = repository().join("configs/evaluate/demo.toml");
+    let config = EvaluationConfig::read(&Document::load(&path, &sets).unwrap(), &REGISTRY).unwrap();
+    for (random_init, file) in [(false, "evaluation.json"), (true, "evaluation_random_init.json")] {
+        let options = EvaluationOptions { random_init, device: None };
+        let evaluation = evaluate(&out, &config, &REGISTRY, options, &AtomicBool::new(false)).unwrap();
+        assert_eq!((evaluation.train_samples, evaluation.test_samples), (48, 48));
+        assert_eq!(evaluation.classes, ["class0", "class1"]);
+        // Horizontal against vertical stripes, judged on the images that it was fitted on.
+        assert!(evaluation.linear.top1 > 0.9, "{evaluation}");
+        let json: serde_json::Value =
+            serde_json::from_str(&std::fs::read_to_string(out.join(file)).unwrap()).unwrap();
+        assert_eq!(json["random_init"], random_init);
+        assert_eq!(json["fingerprint"], read_state(&out).unwrap().1);
+        assert_eq!(json["linear"]["per_class"].as_array().unwrap().len(), 2);
+    }
+}
+
+#[test]
+fn fewer_images_than_a_batch_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = config(&images(folder.path()), 3, &["loader.batch_size=64"]);
+    let message = run(&config, &folder.path().join("run"), false).unwrap_err().to_string();
+    assert!(message.contains("48 images, fewer than loader.batch_size = 64"), "{message}");
+    assert!(!folder.path().join("run").exists(), "a run that never began leaves no folder");
+}
+
+#[test]
+fn a_diverging_run_fails_with_the_remedy_and_keeps_its_state() {
+    let folder = tempfile::tempdir().unwrap();
+    let sets = ["optimizer.learning_rate=1e30", "optimizer.weight_decay=0.0", "logging.every_steps=1"];
+    let config = config(&images(folder.path()), 20, &sets);
+    let out = folder.path().join("run");
+    let message = run(&config, &out, false).unwrap_err().to_string();
+    assert!(message.contains("lower optimizer.learning_rate"), "{message}");
+    assert_eq!(read_state(&out).unwrap().0, diptych_trainer::RunState::Failed);
+}

@@ -6,6 +6,7 @@
 
 mod command;
 mod libtorch;
+mod new_plugin;
 mod plugins;
 mod python;
 mod steps;
@@ -26,6 +27,8 @@ Commands:
   quickstart  Sets up, builds, makes the demo data, runs the demo study, and names the report to open
   test        Sets up, builds, and runs every test
   setup       Sets up only: afterwards plain `cargo build --release` and `cargo test --release` work
+  new-plugin FOLDER
+              Makes FOLDER a plugin of your own, a copy of plugins/template that builds wherever it lies
 
 Options:
   -h, --help  Prints this
@@ -44,6 +47,7 @@ fn main() -> ExitCode {
         ["quickstart"] => quickstart(),
         ["test"] => test(),
         ["setup"] => setup(),
+        ["new-plugin", folder] => new_plugin(Path::new(folder)),
         [] | ["-h" | "--help" | "help"] => {
             print!("{HELP}");
             Ok(())
@@ -63,6 +67,19 @@ fn setup() -> Result<(), Failure> {
     let mut steps = Steps::new(3);
     set_up(&mut steps)?;
     steps.done("cargo build --release builds everything, target/release/diptych runs it");
+    Ok(())
+}
+
+fn new_plugin(folder: &Path) -> Result<(), Failure> {
+    let library = new_plugin::create(&root(), folder)?.replace('-', "_");
+    println!(
+        "made {0}: change {0}/src/lib.rs, then\n  \
+         cargo build --release --manifest-path {0}/Cargo.toml\n  \
+         diptych --plugin-path {0}/target/release/{1}{library}{2} plugin list",
+        folder.display(),
+        std::env::consts::DLL_PREFIX,
+        std::env::consts::DLL_SUFFIX,
+    );
     Ok(())
 }
 

@@ -1,6 +1,7 @@
 //! What can go wrong in training and evaluation.
 
 use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
 use diptych_config::Problems;
@@ -55,15 +56,15 @@ pub enum Error {
         /// One line per differing key.
         differences: Vec<String>,
     },
-    /// The loss is not a number any more.
+    /// The loss or a weight is not a number any more.
     #[error(
-        "the loss is {loss} at step {step}: lower optimizer.learning_rate or lengthen the warm-up; the checkpoint before it is kept"
+        "{what} at step {step}: lower optimizer.learning_rate or lengthen the warm-up; the checkpoint before it is kept"
     )]
     NotFinite {
         /// The optimizer step, from 0.
         step: u64,
-        /// `NaN` or `inf`.
-        loss: f64,
+        /// `the loss is NaN`, `encoder.conv1.weight is not finite`.
+        what: String,
     },
     /// A plugin's component is unknown or failed.
     #[error("{0}")]
@@ -77,10 +78,18 @@ pub enum Error {
     /// libtorch refused an operation.
     #[error("libtorch: {0}")]
     Torch(String),
+    /// A mistake of ours, not of the caller's.
+    #[error("internal error, please report it: {0}")]
+    Internal(String),
 }
 
 /// Shorthand for this crate's results.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// Runs `work` such that its panic (an operation of libtorch that was not asked whether it can fail) is an error like another.
+pub(crate) fn contain<T>(what: &str, work: impl FnOnce() -> Result<T>) -> Result<T> {
+    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| Err(Error::panicked(what, panic.as_ref())))
+}
 
 impl Error {
     /// Wraps an error of the file system; a full disk gets its own message.
@@ -91,6 +100,17 @@ impl Error {
             }
             _ => Error::File { action, path: path.to_path_buf(), source },
         }
+    }
+
+    /// A panic that was caught: `what` panicked.
+    pub(crate) fn panicked(what: &str, panic: &(dyn std::any::Any + Send)) -> Self {
+        let message = panic
+            .downcast_ref::<&str>()
+            .map(|text| (*text).to_owned())
+            .or_else(|| panic.downcast_ref::<String>().cloned())
+            .unwrap_or_default();
+        let line = message.lines().next().unwrap_or_default();
+        Error::Internal(format!("{what} panicked: {line}"))
     }
 
     pub(crate) fn damaged(path: &Path, message: impl std::fmt::Display) -> Self {

@@ -14,6 +14,7 @@ pub mod device;
 pub mod diagnostics;
 mod error;
 pub mod evaluate;
+mod files;
 pub mod method;
 pub mod metrics;
 mod native;
@@ -27,9 +28,10 @@ mod update;
 
 pub use config::{EvaluationConfig, RunConfig};
 pub use device::DeviceName;
+use error::contain;
 pub use error::{Error, Result};
 pub use evaluate::{Evaluation, EvaluationOptions, evaluate};
-pub use run_folder::{RunReport, RunState, read_config, read_state};
+pub use run_folder::{Begun, RunReport, RunState, read_config};
 pub use train::{Outcome, Summary, TrainOptions, train};
 
 /// Version of the libtorch that this was built for; a plugin with tensors must name the same.

@@ -1,6 +1,6 @@
 //! The folder of a run: its configuration, its state, its log. Metrics and checkpoints have modules of their own.
 
-use std::fs::{self, File};
+use std::fs::{self, File, TryLockError};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
@@ -8,7 +8,7 @@ use serde_json::json;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-use crate::{Error, Result};
+use crate::{Error, Result, files};
 
 diptych_config::choices! {
     /// Where a run stands, in `run.json`.
@@ -47,6 +47,8 @@ pub struct RunReport {
     pub device: String,
     /// libtorch's threads within one operation.
     pub threads: usize,
+    /// The source's own hash.
+    pub data_identity: String,
     /// Seconds of training, over all resumptions.
     pub seconds: f64,
     /// Over the whole run.
@@ -68,6 +70,7 @@ impl RunReport {
             "version": env!("CARGO_PKG_VERSION"),
             "device": self.device,
             "threads": self.threads,
+            "data_identity": self.data_identity,
             "torch_version": crate::TORCH_VERSION,
             "seconds": self.seconds,
             "images_per_second": self.images_per_second,
@@ -81,13 +84,36 @@ pub(crate) fn now() -> String {
     now.format(&Rfc3339).unwrap_or_default()
 }
 
-/// Reads what `run.json` says of state and fingerprint, if the folder holds a run.
-pub fn read_state(folder: &Path) -> Option<(RunState, String)> {
-    use diptych_config::Choice;
-    let text = fs::read_to_string(folder.join("run.json")).ok()?;
-    let json: serde_json::Value = serde_json::from_str(&text).ok()?;
-    let state = RunState::ALL.iter().find(|(text, _)| json["state"] == *text)?.1;
-    Some((state, json["fingerprint"].as_str()?.to_owned()))
+/// What a run that goes on, or is evaluated, needs of `run.json`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Begun {
+    /// Where it stands.
+    pub state: RunState,
+    /// Of all that changes the numbers.
+    pub fingerprint: String,
+    /// Optimizer steps done.
+    pub step: u64,
+    /// libtorch's threads within one operation.
+    pub threads: usize,
+    /// The source's own hash.
+    pub data_identity: String,
+}
+
+impl Begun {
+    /// Reads `run.json`, if the folder holds a run.
+    pub fn read(folder: &Path) -> Option<Begun> {
+        use diptych_config::Choice;
+        let text = fs::read_to_string(folder.join("run.json")).ok()?;
+        let json: serde_json::Value = serde_json::from_str(&text).ok()?;
+        let text = |key: &str| json[key].as_str().map(str::to_owned);
+        Some(Begun {
+            state: RunState::ALL.iter().find(|(text, _)| json["state"] == *text)?.1,
+            fingerprint: text("fingerprint")?,
+            step: json["step"].as_u64()?,
+            threads: usize::try_from(json["threads"].as_u64()?).ok()?,
+            data_identity: text("data_identity")?,
+        })
+    }
 }
 
 /// The configuration that a run was started with: `config.toml`.
@@ -104,42 +130,40 @@ pub(crate) struct RunFolder {
 }
 
 impl RunFolder {
-    /// Opens `path` for writing, and creates it if it is new.
+    /// Opens `path` for writing, and creates it if it is new. Until it is dropped, no other process can open it.
     pub(crate) fn open(path: &Path) -> Result<RunFolder> {
         fs::create_dir_all(path).map_err(|error| Error::file("create", path, error))?;
         let log = path.join("log.txt");
-        let log = File::options()
+        let log_file = File::options()
             .create(true)
             .append(true)
             .open(&log)
             .map_err(|error| Error::file("write", &log, error))?;
-        Ok(RunFolder { path: path.to_path_buf(), log })
+        // A file system without locks (some network ones) leaves it to the people.
+        if let Err(TryLockError::WouldBlock) = log_file.try_lock() {
+            return Err(Error::RunExists(format!(
+                "{} is being written by another process; wait for its end, or choose another folder with --out",
+                path.display()
+            )));
+        }
+        Ok(RunFolder { path: path.to_path_buf(), log: log_file })
     }
 
     /// Writes `config.toml`.
     pub(crate) fn write_config(&self, config: &toml::Table, fingerprint: &str) -> Result<()> {
         let text = toml::to_string(config).expect("a table of plain values is TOML");
-        self.replace("config.toml", &format!("# fingerprint: {fingerprint}\n{text}"))
+        files::replace(&self.path.join("config.toml"), &format!("# fingerprint: {fingerprint}\n{text}"))
     }
 
     /// Writes `run.json`.
     pub(crate) fn write_report(&self, report: &RunReport) -> Result<()> {
-        self.replace("run.json", &format!("{:#}\n", report.to_json()))
+        files::replace(&self.path.join("run.json"), &format!("{:#}\n", report.to_json()))
     }
 
     /// Appends a line to `log.txt`.
     pub(crate) fn log(&mut self, message: &str) -> Result<()> {
         writeln!(self.log, "{} {message}", now())
             .map_err(|error| Error::file("write", &self.path.join("log.txt"), error))
-    }
-
-    /// Writes a file in one piece, so that a reader never sees half of it.
-    fn replace(&self, name: &str, text: &str) -> Result<()> {
-        let path = self.path.join(name);
-        let fresh = self.path.join(format!(".{name}"));
-        fs::write(&fresh, text)
-            .and_then(|()| fs::rename(&fresh, &path))
-            .map_err(|error| Error::file("write", &path, error))
     }
 }
 
@@ -148,10 +172,20 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_folder_that_is_being_written_cannot_be_opened_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let first = RunFolder::open(folder.path()).unwrap();
+        let message = RunFolder::open(folder.path()).err().unwrap().to_string();
+        assert!(message.contains("another process"), "{message}");
+        drop(first);
+        RunFolder::open(folder.path()).unwrap();
+    }
+
+    #[test]
     fn state_and_configuration_are_read_back() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("deep/run");
-        assert_eq!(read_state(&path), None);
+        assert_eq!(Begun::read(&path), None);
         let mut run = RunFolder::open(&path).unwrap();
         let config: toml::Table = "seed = 3\n[optimizer]\nlearning_rate = 0.1".parse().unwrap();
         run.write_config(&config, "00ff00ff00ff00ff").unwrap();
@@ -167,11 +201,19 @@ mod tests {
             ended: None,
             device: "cpu".into(),
             threads: 2,
+            data_identity: "11ff11ff11ff11ff".into(),
             seconds: 0.5,
             images_per_second: 100.0,
         };
         run.write_report(&report).unwrap();
-        assert_eq!(read_state(&path), Some((RunState::Interrupted, "00ff00ff00ff00ff".into())));
+        let begun = Begun {
+            state: RunState::Interrupted,
+            fingerprint: "00ff00ff00ff00ff".into(),
+            step: 1,
+            threads: 2,
+            data_identity: "11ff11ff11ff11ff".into(),
+        };
+        assert_eq!(Begun::read(&path), Some(begun));
         assert_eq!(read_config(&path).unwrap(), config);
         assert!(
             fs::read_to_string(path.join("config.toml"))

@@ -10,8 +10,8 @@ use diptych_host::Registry;
 use diptych_test_support::{built_plugin, repository};
 use diptych_trainer::metrics::TIMED;
 use diptych_trainer::{
-    Error, EvaluationConfig, EvaluationOptions, Outcome, RunConfig, TORCH_VERSION, TrainOptions, evaluate,
-    read_state, train,
+    Begun, Error, EvaluationConfig, EvaluationOptions, Outcome, RunConfig, TORCH_VERSION, TrainOptions,
+    evaluate, train,
 };
 
 static REGISTRY: LazyLock<Registry> = LazyLock::new(|| {
@@ -106,7 +106,7 @@ fn a_run_that_was_interrupted_and_resumed_is_bit_identical_to_one_that_was_not()
         panic!("the run was over before it was stopped");
     };
     assert!(summary.step < 60, "{summary:?}");
-    assert_eq!(read_state(&broken).unwrap().0, diptych_trainer::RunState::Interrupted);
+    assert_eq!(Begun::read(&broken).unwrap().state, diptych_trainer::RunState::Interrupted);
     let Outcome::Finished(summary) = run(&config, &broken, true).unwrap() else { panic!("not finished") };
     assert_eq!(summary.step, 60);
 
@@ -150,6 +150,31 @@ fn another_configuration_is_refused_by_the_names_of_its_keys() {
 }
 
 #[test]
+fn other_images_or_a_lost_report_are_noticed_and_an_unstarted_run_may_begin_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let images = images(folder.path());
+    let out = folder.path().join("run");
+    run(&config(&images, 3, &[]), &out, false).unwrap();
+    std::fs::remove_file(out.join("run.json")).unwrap();
+    let message = run(&config(&images, 3, &[]), &out, false).unwrap_err().to_string();
+    assert!(message.contains("--resume"), "{message}");
+    run(&config(&images, 3, &[]), &out, true).unwrap();
+    std::fs::remove_file(images.join("class0/0.png")).unwrap();
+    let message = run(&config(&images, 3, &[]), &out, true).unwrap_err().to_string();
+    assert!(message.contains("data.identity: "), "{message}");
+
+    let broken = images.join("class0/1.png");
+    let whole = std::fs::read(&broken).unwrap();
+    std::fs::write(&broken, &whole[..60]).unwrap();
+    let out = folder.path().join("failed");
+    run(&config(&images, 8, &["loader.batch_size=40"]), &out, false).unwrap_err();
+    assert_eq!(Begun::read(&out).unwrap().state, diptych_trainer::RunState::Failed);
+    std::fs::write(&broken, whole).unwrap();
+    let outcome = run(&config(&images, 2, &["loader.batch_size=40"]), &out, false).unwrap();
+    assert!(matches!(outcome, Outcome::Finished(_)));
+}
+
+#[test]
 fn a_resolved_configuration_reads_back_as_the_same_run() {
     let folder = tempfile::tempdir().unwrap();
     let images = images(folder.path());
@@ -173,14 +198,14 @@ fn a_trained_and_a_random_encoder_are_evaluated() {
     for (random_init, file) in [(false, "evaluation.json"), (true, "evaluation_random_init.json")] {
         let options = EvaluationOptions { random_init, device: None };
         let evaluation = evaluate(&out, &config, &REGISTRY, options, &AtomicBool::new(false)).unwrap();
-        assert_eq!((evaluation.train_samples, evaluation.test_samples), (48, 48));
+        assert_eq!((evaluation.train.samples, evaluation.test.samples), (48, 48));
         assert_eq!(evaluation.classes, ["class0", "class1"]);
         // Horizontal against vertical stripes, judged on the images that it was fitted on.
-        assert!(evaluation.linear.top1 > 0.9, "{evaluation}");
+        assert!(evaluation.judgement.linear.top1 > 0.9, "{evaluation}");
         let json: serde_json::Value =
             serde_json::from_str(&std::fs::read_to_string(out.join(file)).unwrap()).unwrap();
         assert_eq!(json["random_init"], random_init);
-        assert_eq!(json["fingerprint"], read_state(&out).unwrap().1);
+        assert_eq!(json["fingerprint"], Begun::read(&out).unwrap().fingerprint);
         assert_eq!(json["linear"]["per_class"].as_array().unwrap().len(), 2);
     }
 }
@@ -202,5 +227,5 @@ fn a_diverging_run_fails_with_the_remedy_and_keeps_its_state() {
     let out = folder.path().join("run");
     let message = run(&config, &out, false).unwrap_err().to_string();
     assert!(message.contains("lower optimizer.learning_rate"), "{message}");
-    assert_eq!(read_state(&out).unwrap().0, diptych_trainer::RunState::Failed);
+    assert_eq!(Begun::read(&out).unwrap().state, diptych_trainer::RunState::Failed);
 }

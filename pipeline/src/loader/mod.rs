@@ -222,6 +222,11 @@ impl Loader {
         self.shared.meters.counters(self.started.elapsed(), self.shared.workers.len(), BUILDERS)
     }
 
+    /// Number of images that were skipped so far.
+    pub fn skipped_count(&self) -> usize {
+        self.shared.skips.count()
+    }
+
     /// The images that were skipped so far, each once, in the order of the source.
     pub fn skipped(&self) -> Vec<Skipped> {
         self.shared.skips.list()

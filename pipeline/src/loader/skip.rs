@@ -63,6 +63,10 @@ impl SkipLog {
         Ok(())
     }
 
+    pub fn count(&self) -> usize {
+        self.skipped.lock().unwrap_or_else(PoisonError::into_inner).len()
+    }
+
     pub fn list(&self) -> Vec<Skipped> {
         self.skipped.lock().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
     }

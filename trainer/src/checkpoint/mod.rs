@@ -64,36 +64,18 @@ impl Checkpoints {
     ) -> Result<()> {
         let name = format!("step-{:08}", state.step);
         let folder = self.folder.join(&name);
-        let written = self.write_into(&folder, state, model, optimizer, config);
-        if written.is_err() && !self.is_latest(&name) {
+        // The same step is written again when a run is stopped right after it went on: it is the same checkpoint.
+        if self.is_latest(&name) && self.latest().is_some() {
+            return Ok(());
+        }
+        let written = write_into(&folder, state, model, optimizer, config);
+        if written.is_err() {
             // Half a checkpoint is of no use, and may be what filled the disk.
             let _ = fs::remove_dir_all(&folder);
         }
         written?;
         self.point_latest_at(&name)?;
         self.remove_others(&name)
-    }
-
-    fn write_into(
-        &self,
-        folder: &Path,
-        state: &State,
-        model: &[(String, Tensor)],
-        optimizer: &[(String, Tensor)],
-        config: &toml::Table,
-    ) -> Result<()> {
-        if folder.join("state.toml").is_file() {
-            // The same step was written before (a run that is stopped right after it went on): it is the same checkpoint.
-            return Ok(());
-        }
-        fs::create_dir_all(folder).map_err(|error| Error::file("create", folder, error))?;
-        write_tensors(&folder.join("model.safetensors"), model)?;
-        write_tensors(&folder.join("optimizer.safetensors"), optimizer)?;
-        // Written last: its presence says that the rest is there.
-        let path = folder.join("state.toml");
-        fs::write(&path, state.to_text(config)).map_err(|error| Error::file("write", &path, error))?;
-        sync(&path)?;
-        sync(folder)
     }
 
     fn is_latest(&self, name: &str) -> bool {
@@ -120,6 +102,23 @@ impl Checkpoints {
         }
         Ok(())
     }
+}
+
+fn write_into(
+    folder: &Path,
+    state: &State,
+    model: &[(String, Tensor)],
+    optimizer: &[(String, Tensor)],
+    config: &toml::Table,
+) -> Result<()> {
+    fs::create_dir_all(folder).map_err(|error| Error::file("create", folder, error))?;
+    write_tensors(&folder.join("model.safetensors"), model)?;
+    write_tensors(&folder.join("optimizer.safetensors"), optimizer)?;
+    // Written last: its presence says that the rest is there.
+    let path = folder.join("state.toml");
+    fs::write(&path, state.to_text(config)).map_err(|error| Error::file("write", &path, error))?;
+    sync(&path)?;
+    sync(folder)
 }
 
 fn sync(path: &Path) -> Result<()> {

@@ -6,7 +6,7 @@ use diptych_config::{Document, Problems, Table};
 use diptych_host::Registry;
 use diptych_pipeline::ViewSet;
 
-use super::sections::absolute;
+use super::sections::{ReadingConfig, absolute};
 
 /// What to evaluate on, and how.
 #[derive(Clone)]
@@ -15,6 +15,8 @@ pub struct EvaluationConfig {
     pub train: PathBuf,
     /// Labelled folder that they are judged on.
     pub test: PathBuf,
+    /// What images that can't be read do.
+    pub reading: ReadingConfig,
     /// Samples per pass of the encoder.
     pub batch_size: u32,
     /// Threads that decode; 0 for one per core.
@@ -53,8 +55,9 @@ impl EvaluationConfig {
     /// Reads and checks a whole configuration; every problem in it is reported.
     pub fn read(document: &Document, registry: &Registry) -> Result<EvaluationConfig, Problems> {
         document.read(|table| {
-            let (train, test) =
-                table.table_or_empty("data", |table| (table.required("train"), table.required("test")));
+            let (train, test, reading) = table.table_or_empty("data", |table| {
+                (table.required("train"), table.required("test"), ReadingConfig::read(table))
+            });
             let (batch_size, workers) = table.table_or_empty("loader", |table| {
                 (table.or_in("batch_size", 256, 1..=1_000_000), table.or_in("workers", 0, 0..=1024))
             });
@@ -67,7 +70,7 @@ impl EvaluationConfig {
             });
             let linear = table.table_or_empty("linear", LinearConfig::read);
             let knn = table.table_or_empty("knn", KnnConfig::read);
-            EvaluationConfig { train, test, batch_size, workers, views, linear, knn }
+            EvaluationConfig { train, test, reading, batch_size, workers, views, linear, knn }
         })
     }
 
@@ -76,7 +79,9 @@ impl EvaluationConfig {
         let mut table = toml::Table::new();
         let data = [("train", &self.train), ("test", &self.test)];
         let data = data.map(|(key, path)| (key.to_owned(), toml::Value::from(absolute(path))));
-        table.insert("data".into(), toml::Table::from_iter(data).into());
+        let mut data = toml::Table::from_iter(data);
+        self.reading.insert(&mut data);
+        table.insert("data".into(), data.into());
         let mut loader = toml::Table::new();
         loader.insert("batch_size".into(), i64::from(self.batch_size).into());
         loader.insert("workers".into(), (self.workers as i64).into());

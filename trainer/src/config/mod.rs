@@ -7,6 +7,8 @@ mod sections;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeSet;
+
 use diptych_abi::{LOSS_READS_PREDICTION, LOSS_READS_TARGET};
 use diptych_config::{Choice, Document, Problems, Table};
 use diptych_host::{Component, Parameters, Registry, UnknownComponent, read_parameters};
@@ -16,7 +18,7 @@ pub use evaluation::{EvaluationConfig, KnnConfig, LinearConfig};
 pub use optimization::{Decay, Interval, OptimizerConfig, OptimizerKind, Scaling, ScheduleConfig};
 pub use sections::{
     CheckpointConfig, DataConfig, InitialWeights, InputConfig, Labels, LoaderConfig, MomentumSchedule,
-    ProbeConfig, TargetConfig, TargetKind, Unreadable,
+    ProbeConfig, ReadingConfig, TargetConfig, TargetKind, Unreadable,
 };
 
 use crate::device::DeviceName;
@@ -32,7 +34,8 @@ pub struct RunConfig {
     pub seed: u64,
     /// Where to compute.
     pub device: DeviceName,
-    /// libtorch's threads within one operation; 0 for one per core.
+    /// libtorch's threads within one operation; 0 for one per core, or as many as the run that is resumed began with. Another
+    /// number gives other roundings.
     pub threads: usize,
     /// `[data]`
     pub data: DataConfig,
@@ -94,10 +97,11 @@ pub struct LossConfig {
 }
 
 /// The keys that never change the numbers of a run on the same device, and so are left out of its fingerprint.
-const WITHOUT_EFFECT: [&str; 9] = [
+const WITHOUT_EFFECT: [&str; 10] = [
     "device",
     "threads",
     "data.path",
+    "data.unreadable",
     "data.unreadable_limit",
     "loader.workers",
     "loader.queue_batches",
@@ -121,7 +125,16 @@ impl RunConfig {
         let threads = table.or("threads", 0);
         let data = table.table_or_empty("data", DataConfig::read);
         let loader = table.table_or_empty("loader", LoaderConfig::read);
-        let views = table.table_or_empty("augmentations", |table| ViewSet::read(table, registry));
+        let views = table.table_or_empty("augmentations", |table| {
+            let views = ViewSet::read(table, registry);
+            if views.views.len() == 1 {
+                table.problem(
+                    None,
+                    "found one view, expected at least two: a method compares the views of an image",
+                );
+            }
+            views
+        });
         let input = table.table_or_empty("input", InputConfig::read);
         let encoder =
             table.table_or_empty("encoder", |table| ComponentConfig::read(table, |id| registry.encoder(id)));
@@ -210,13 +223,23 @@ impl RunConfig {
     }
 
     /// What changes the numbers: the resolved configuration without the keys that only say how fast, how often or
-    /// where, and with `data_identity` (the source's own hash) in place of the data's path.
+    /// where, with `data_identity` (the source's own hash) in place of the data's path, and with the plugins that are used.
     pub fn effective(&self, data_identity: &str) -> toml::Table {
-        let mut table = without_effect_removed(self.to_toml());
-        if let Some(toml::Value::Table(data)) = table.get_mut("data") {
-            data.insert("identity".into(), data_identity.into());
-        }
-        table
+        effective(self.to_toml(), data_identity, self.plugins().into())
+    }
+
+    /// Name and version of each library that a component of this configuration comes from, sorted.
+    fn plugins(&self) -> Vec<String> {
+        let operators = self.views.views.iter().flat_map(|view| &view.operators);
+        let components = operators
+            .map(|operator| operator.parameters.component())
+            .chain([&self.encoder.component])
+            .chain(self.losses.iter().map(|loss| &loss.loss.component));
+        let names = components.map(|component| {
+            let library = component.library();
+            format!("{} {}", library.name, library.version)
+        });
+        names.collect::<BTreeSet<_>>().into_iter().collect()
     }
 
     /// Fingerprint of [`RunConfig::effective`].
@@ -225,7 +248,8 @@ impl RunConfig {
     }
 }
 
-fn without_effect_removed(mut table: toml::Table) -> toml::Table {
+/// [`RunConfig::effective`] of a resolved configuration.
+pub(crate) fn effective(mut table: toml::Table, data_identity: &str, plugins: toml::Value) -> toml::Table {
     for key in WITHOUT_EFFECT {
         match key.split_once('.') {
             None => drop(table.remove(key)),
@@ -236,6 +260,10 @@ fn without_effect_removed(mut table: toml::Table) -> toml::Table {
             }
         }
     }
+    if let Some(toml::Value::Table(data)) = table.get_mut("data") {
+        data.insert("identity".into(), data_identity.into());
+    }
+    table.insert("plugins".into(), plugins);
     table
 }
 
@@ -318,6 +346,9 @@ impl PredictorConfig {
 impl LossConfig {
     fn read(table: &mut Table<'_>, registry: &Registry) -> Option<LossConfig> {
         let weight = table.or("weight", 1.0);
+        if !f64::is_finite(weight) {
+            table.problem(Some("weight"), format!("found {weight}, expected a finite number"));
+        }
         let loss = ComponentConfig::read(table, |id| registry.loss(id))?;
         Some(LossConfig { loss, weight })
     }

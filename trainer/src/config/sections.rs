@@ -31,35 +31,61 @@ choices! {
 pub struct DataConfig {
     /// A folder of images, or of one folder per class.
     pub path: PathBuf,
+    /// What images that can't be read do.
+    pub reading: ReadingConfig,
+    /// Whether labels are used.
+    pub labels: Labels,
+}
+
+/// The keys of `[data]`, of a run and of an evaluation, on images that can't be read.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ReadingConfig {
     /// What an unreadable image does.
     pub unreadable: Unreadable,
     /// With `skip`: the share of images, 0 to 1, above which the run ends after all.
     pub unreadable_limit: f64,
     /// Larger images count as unreadable.
     pub maximum_pixels: u64,
-    /// Whether labels are used.
-    pub labels: Labels,
+}
+
+impl ReadingConfig {
+    pub(super) fn read(table: &mut Table<'_>) -> ReadingConfig {
+        ReadingConfig {
+            unreadable: table.choice("unreadable", Unreadable::Error),
+            unreadable_limit: table.or_in("unreadable_limit", 0.01, 0.0..=1.0),
+            maximum_pixels: table.or_in("maximum_pixels", 100_000_000, 1..),
+        }
+    }
+
+    pub(super) fn insert(&self, table: &mut toml::Table) {
+        table.insert("unreadable".into(), self.unreadable.text().into());
+        table.insert("unreadable_limit".into(), self.unreadable_limit.into());
+        table.insert("maximum_pixels".into(), (self.maximum_pixels as i64).into());
+    }
+
+    /// As the loader wants it.
+    pub fn policy(&self) -> diptych_pipeline::Unreadable {
+        match self.unreadable {
+            Unreadable::Error => diptych_pipeline::Unreadable::Error,
+            Unreadable::Skip => diptych_pipeline::Unreadable::Skip { limit_fraction: self.unreadable_limit },
+        }
+    }
 }
 
 impl DataConfig {
     pub(super) fn read(table: &mut Table<'_>) -> DataConfig {
         DataConfig {
             path: table.required("path"),
-            unreadable: table.choice("unreadable", Unreadable::Error),
-            unreadable_limit: table.or_in("unreadable_limit", 0.01, 0.0..=1.0),
-            maximum_pixels: table.or_in("maximum_pixels", 100_000_000, 1..),
+            reading: ReadingConfig::read(table),
             labels: table.choice("labels", Labels::Auto),
         }
     }
 
     pub(super) fn to_toml(&self) -> toml::Table {
-        toml::Table::from_iter([
-            ("path".to_owned(), absolute(&self.path).into()),
-            ("unreadable".to_owned(), self.unreadable.text().into()),
-            ("unreadable_limit".to_owned(), self.unreadable_limit.into()),
-            ("maximum_pixels".to_owned(), (self.maximum_pixels as i64).into()),
-            ("labels".to_owned(), self.labels.text().into()),
-        ])
+        let mut table = toml::Table::from_iter([("path".to_owned(), absolute(&self.path).into())]);
+        self.reading.insert(&mut table);
+        table.insert("labels".into(), self.labels.text().into());
+        table
     }
 }
 
@@ -109,10 +135,13 @@ pub struct InputConfig {
 impl InputConfig {
     pub(super) fn read(table: &mut Table<'_>) -> InputConfig {
         // ImageNet's.
-        let mean = table.or("mean", [0.485, 0.456, 0.406]);
-        let std = table.or("std", [0.229, 0.224, 0.225]);
-        if std.iter().any(|std| *std <= 0.0) {
-            table.problem(Some("std"), format!("found {std:?}, expected three numbers above 0"));
+        let mean: [f64; 3] = table.or("mean", [0.485, 0.456, 0.406]);
+        let std: [f64; 3] = table.or("std", [0.229, 0.224, 0.225]);
+        if mean.iter().any(|mean| !mean.is_finite()) {
+            table.problem(Some("mean"), format!("found {mean:?}, expected three finite numbers"));
+        }
+        if std.iter().any(|std| !std.is_finite() || *std <= 0.0) {
+            table.problem(Some("std"), format!("found {std:?}, expected three finite numbers above 0"));
         }
         InputConfig { mean, std }
     }

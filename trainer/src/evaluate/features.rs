@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use diptych_pipeline::{Cursor, Loader, LoaderOptions, Order, Source, Unreadable};
+use diptych_pipeline::{Cursor, Loader, LoaderOptions, Order, Source};
 use tch::{Device, Kind, Tensor};
 
 use crate::config::{EvaluationConfig, InputConfig};
@@ -17,6 +17,8 @@ pub(super) struct Features {
     pub values: Tensor,
     /// Int64 [samples].
     pub labels: Tensor,
+    /// Images that were left out because they can't be read.
+    pub skipped: usize,
 }
 
 /// Runs the encoder in evaluation mode over the whole source.
@@ -35,16 +37,17 @@ pub(super) fn extract(
         seed: 0,
         order: Order::Sequential,
         drop_last: false,
-        unreadable: Unreadable::Error,
+        unreadable: config.reading.policy(),
+        maximum_pixels: config.reading.maximum_pixels,
         start: Cursor::default(),
         epochs: Some(1),
-        ..LoaderOptions::default()
     };
+    let expected = source.len();
     let loader = Loader::start(source, &config.views, options, memory(device))?;
-    let feed = Feed::start(loader, input, device)?;
+    let mut feed = Feed::start(loader, input, device)?;
     let _no_gradient = tch::no_grad_guard();
     let (mut values, mut labels) = (Vec::new(), Vec::new());
-    for batch in feed {
+    for batch in feed.by_ref() {
         if stop.load(Ordering::Relaxed) {
             return Err(Error::Unfit(
                 "the evaluation was stopped before its end; nothing was written".into(),
@@ -54,5 +57,9 @@ pub(super) fn extract(
         values.push(encoder.forward(&batch.views[0], false)?.f_to_kind(Kind::Float)?);
         labels.extend(batch.labels);
     }
-    Ok(Features { values: Tensor::f_cat(&values, 0)?, labels: Tensor::f_cat(&labels, 0)? })
+    let skipped = feed.finish()?.skipped.len();
+    let (values, labels) = (Tensor::f_cat(&values, 0)?, Tensor::f_cat(&labels, 0)?);
+    let rows = values.size()[0] as usize;
+    assert_eq!(rows + skipped, expected, "every image is a row or was skipped");
+    Ok(Features { values, labels, skipped })
 }

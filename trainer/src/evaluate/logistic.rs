@@ -11,6 +11,19 @@ pub struct LinearClassifier {
     weight: Tensor,
     /// Double [classes].
     bias: Tensor,
+    /// How the fit ended.
+    pub fit: Fit,
+}
+
+/// How a minimisation ended.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Fit {
+    /// Iterations done.
+    pub iterations: usize,
+    /// Largest component of the gradient at the end.
+    pub gradient: f64,
+    /// Whether that is below the tolerance.
+    pub converged: bool,
 }
 
 impl LinearClassifier {
@@ -30,8 +43,9 @@ impl LinearClassifier {
             Some(start) => Tensor::cat(&[&start.weight, &start.bias.unsqueeze(0)], 0),
             None => Tensor::zeros([width + 1, classes], (Kind::Double, features.device())),
         };
+        let options = LbfgsOptions::default();
         let minimum = tch::no_grad(|| {
-            minimise(&start, LbfgsOptions::default(), |point| {
+            minimise(&start, options, |point| {
                 let weight = point.narrow(0, 0, width);
                 let bias = point.narrow(0, width, 1);
                 let logits = features.matmul(&weight) + &bias;
@@ -48,6 +62,11 @@ impl LinearClassifier {
         LinearClassifier {
             weight: minimum.point.narrow(0, 0, width).copy(),
             bias: minimum.point.narrow(0, width, 1).squeeze_dim(0).copy(),
+            fit: Fit {
+                iterations: minimum.iterations,
+                gradient: minimum.gradient,
+                converged: minimum.gradient <= options.gradient_tolerance,
+            },
         }
     }
 

@@ -9,7 +9,6 @@ pub mod logistic;
 mod report;
 
 use std::collections::HashMap;
-use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -20,14 +19,15 @@ use diptych_host::Registry;
 use diptych_pipeline::{FolderSource, Source, random};
 use tch::{Device, Kind, Tensor};
 
-use crate::checkpoint::{Checkpoints, restore};
+use crate::checkpoint::{Checkpoints, State, restore};
 use crate::config::{EvaluationConfig, RunConfig};
 use crate::device::DeviceName;
-use crate::{Error, Result, compose, run_folder};
+use crate::run_folder::Begun;
+use crate::{Error, Result, compose, contain, files};
 
 use features::Features;
 use logistic::LinearClassifier;
-pub use report::{Accuracy, Evaluation};
+pub use report::{Accuracy, EvaluatedSet, Evaluation, Judgement};
 
 /// How an evaluation is done, beyond its configuration.
 #[derive(Clone, Copy, Debug, Default)]
@@ -47,7 +47,7 @@ pub fn evaluate(
     options: EvaluationOptions,
     stop: &AtomicBool,
 ) -> Result<Evaluation> {
-    let (_, fingerprint) = run_folder::read_state(run).ok_or_else(|| {
+    let begun = Begun::read(run).ok_or_else(|| {
         let message = format!(
             "{} holds no run: no run.json; expected a folder that `diptych train` wrote",
             run.display()
@@ -56,8 +56,23 @@ pub fn evaluate(
     })?;
     let run_config = RunConfig::read(&Document::load(&run.join("config.toml"), &[])?, registry)?;
     let device = options.device.unwrap_or(run_config.device).open()?;
-    compose::prepare_process(run_config.threads);
-    let mut encoder = compose::encoder(&run_config, "online", device)?;
+    compose::prepare_process(if run_config.threads == 0 { begun.threads } else { run_config.threads });
+    contain("the evaluation", || {
+        judge_run(run, begun.fingerprint, config, &run_config, options, device, stop)
+    })
+}
+
+fn judge_run(
+    run: &Path,
+    fingerprint: String,
+    config: &EvaluationConfig,
+    run_config: &RunConfig,
+    options: EvaluationOptions,
+    device: Device,
+    stop: &AtomicBool,
+) -> Result<Evaluation> {
+    let mut encoder = compose::encoder(run_config, "online", device)?;
+    let mut step = 0;
     if !options.random_init {
         let latest = Checkpoints::of_run(run).latest().ok_or_else(|| {
             Error::Unfit(format!("{} holds no checkpoint yet; let the run write one first", run.display()))
@@ -66,12 +81,14 @@ pub fn evaluate(
         let mut tensors: Vec<_> =
             variables.map(|variable| (format!("encoder.{}", variable.name), variable.tensor)).collect();
         restore(&latest.join("model.safetensors"), &mut tensors)?;
+        step = State::read(&latest)?.step;
     }
 
     let train_source = labelled(&config.train)?;
     let test_source = labelled(&config.test)?;
     let classes = train_source.classes().unwrap_or_default().to_vec();
     let to_train_class = matching(test_source.classes().unwrap_or_default(), &classes)?;
+    let (train_identity, test_identity) = (train_source.identity(), test_source.identity());
     let mut take = |source: Arc<dyn Source>| {
         features::extract(encoder.as_mut(), source, config, &run_config.input, device, stop)
     };
@@ -80,11 +97,21 @@ pub fn evaluate(
     let test_labels = Tensor::from_slice(&to_train_class).to_device(device).index_select(0, &test.labels);
     let test = Features { labels: test_labels, ..test };
 
-    let evaluation = judge(config, &train, &test, classes, fingerprint, options.random_init)?;
+    let judgement = judge(config, &train, &test, classes.len() as i64);
+    let evaluation = Evaluation {
+        fingerprint,
+        random_init: options.random_init,
+        step,
+        protocol: config.to_toml(),
+        train: EvaluatedSet::of(&train, train_identity),
+        test: EvaluatedSet::of(&test, test_identity),
+        classes,
+        judgement,
+    };
     let name = if options.random_init { "evaluation_random_init.json" } else { "evaluation.json" };
     let path = run.join(name);
     let text = format!("{:#}\n", evaluation.to_json());
-    fs::write(&path, text).map_err(|error| Error::file("write", &path, error))?;
+    files::replace(&path, &text)?;
     Ok(evaluation)
 }
 
@@ -113,38 +140,19 @@ fn matching(test: &[String], train: &[String]) -> Result<Vec<i64>> {
         .collect()
 }
 
-fn judge(
-    config: &EvaluationConfig,
-    train: &Features,
-    test: &Features,
-    classes: Vec<String>,
-    fingerprint: String,
-    random_init: bool,
-) -> Result<Evaluation> {
-    let count = classes.len() as i64;
+fn judge(config: &EvaluationConfig, train: &Features, test: &Features, classes: i64) -> Judgement {
     let (train_inputs, test_inputs) = if config.linear.standardize {
         standardised(&train.values, &test.values)
     } else {
         (train.values.to_kind(Kind::Double), test.values.to_kind(Kind::Double))
     };
-    let lambda = choose_lambda(config, &train_inputs, &train.labels, count);
-    let classifier = LinearClassifier::fit(&train_inputs, &train.labels, count, lambda, None);
-    let linear = Accuracy::of(&classifier.scores(&test_inputs), &test.labels, count);
+    let lambda = choose_lambda(config, &train_inputs, &train.labels, classes);
+    let classifier = LinearClassifier::fit(&train_inputs, &train.labels, classes, lambda, None);
+    let linear = Accuracy::of(&classifier.scores(&test_inputs), &test.labels, classes);
     let (k, temperature) = (i64::from(config.knn.k), config.knn.temperature);
-    let votes = knn::scores(&train.values, &train.labels, &test.values, count, k, temperature);
-    Ok(Evaluation {
-        fingerprint,
-        random_init,
-        protocol: config.to_toml(),
-        train_samples: train.values.size()[0],
-        test_samples: test.values.size()[0],
-        classes,
-        linear,
-        lambda,
-        knn: Accuracy::of(&votes, &test.labels, count),
-        k,
-        temperature,
-    })
+    let votes = knn::scores(&train.values, &train.labels, &test.values, classes, k, temperature);
+    let knn = Accuracy::of(&votes, &test.labels, classes);
+    Judgement { linear, lambda, fit: classifier.fit, knn, k, temperature }
 }
 
 /// Both in double precision, by the training features' mean and deviation; a constant feature becomes 0.

@@ -5,6 +5,9 @@ use std::fmt;
 use serde_json::{Value, json};
 use tch::{Kind, Tensor};
 
+use super::features::Features;
+use super::logistic::Fit;
+
 /// Accuracies of one classifier, as fractions of 1.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Accuracy {
@@ -63,18 +66,46 @@ pub struct Evaluation {
     pub fingerprint: String,
     /// The encoder had the weights that the run started from.
     pub random_init: bool,
+    /// Optimizer steps that the encoder was trained for.
+    pub step: u64,
     /// The resolved configuration of the evaluation.
     pub protocol: toml::Table,
-    /// Images that the classifiers were fitted on.
-    pub train_samples: i64,
-    /// Images that they were judged on.
-    pub test_samples: i64,
+    /// What the classifiers were fitted on.
+    pub train: EvaluatedSet,
+    /// What they were judged on.
+    pub test: EvaluatedSet,
     /// Their names, in the order of the labels.
     pub classes: Vec<String>,
+    /// What was found.
+    pub judgement: Judgement,
+}
+
+/// The images of one side.
+#[derive(Clone, Debug, PartialEq)]
+pub struct EvaluatedSet {
+    /// Images that were used.
+    pub samples: i64,
+    /// Images that were left out because they can't be read.
+    pub skipped: usize,
+    /// The source's own hash.
+    pub identity: String,
+}
+
+impl EvaluatedSet {
+    pub(super) fn of(features: &Features, identity: String) -> EvaluatedSet {
+        EvaluatedSet { samples: features.values.size()[0], skipped: features.skipped, identity }
+    }
+}
+
+/// The accuracies of both classifiers.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Judgement {
     /// Of the logistic regression.
     pub linear: Accuracy,
     /// Its penalty, given or chosen.
     pub lambda: f64,
+    /// How its fit ended.
+    pub fit: Fit,
     /// Of the nearest neighbours.
     pub knn: Accuracy,
     /// Neighbours asked for.
@@ -86,17 +117,26 @@ pub struct Evaluation {
 impl Evaluation {
     /// As `evaluation.json` holds it.
     pub fn to_json(&self) -> Value {
-        let mut linear = self.linear.to_json();
-        linear.insert("lambda".into(), self.lambda.into());
-        let mut knn = self.knn.to_json();
-        knn.insert("k".into(), self.k.into());
-        knn.insert("temperature".into(), self.temperature.into());
+        let Judgement { linear, lambda, fit, knn, k, temperature } = &self.judgement;
+        let mut linear = linear.to_json();
+        linear.insert("lambda".into(), (*lambda).into());
+        linear.insert("iterations".into(), fit.iterations.into());
+        linear.insert("gradient".into(), fit.gradient.into());
+        linear.insert("converged".into(), fit.converged.into());
+        let mut knn = knn.to_json();
+        knn.insert("k".into(), (*k).into());
+        knn.insert("temperature".into(), (*temperature).into());
         json!({
             "fingerprint": self.fingerprint,
             "random_init": self.random_init,
+            "step": self.step,
             "protocol": self.protocol,
-            "train_samples": self.train_samples,
-            "test_samples": self.test_samples,
+            "train_samples": self.train.samples,
+            "train_skipped": self.train.skipped,
+            "train_identity": self.train.identity,
+            "test_samples": self.test.samples,
+            "test_skipped": self.test.skipped,
+            "test_identity": self.test.identity,
             "classes": self.classes,
             "linear": linear,
             "knn": knn,
@@ -112,15 +152,28 @@ impl fmt::Display for Evaluation {
         writeln!(
             formatter,
             "{encoder}, {} training and {} test images, {} classes\n",
-            self.train_samples,
-            self.test_samples,
+            self.train.samples,
+            self.test.samples,
             self.classes.len()
         )?;
-        let linear = format!("linear (L2 {:.0e})", self.lambda);
-        let knn = format!("kNN (k = {}, temperature {})", self.k, self.temperature);
+        for (name, set) in [("training", &self.train), ("test", &self.test)] {
+            if set.skipped > 0 {
+                writeln!(formatter, "{} {name} images could not be read and were left out", set.skipped)?;
+            }
+        }
+        let found = &self.judgement;
+        if !found.fit.converged {
+            writeln!(
+                formatter,
+                "the logistic regression stopped after {} iterations before it converged (gradient {:.1e}); a larger linear.l2 helps",
+                found.fit.iterations, found.fit.gradient
+            )?;
+        }
+        let linear = format!("linear (L2 {:.0e})", found.lambda);
+        let knn = format!("kNN (k = {}, temperature {})", found.k, found.temperature);
         let width = linear.len().max(knn.len());
         writeln!(formatter, "{:width$}  {:>8}  {:>8}  {:>14}", "", "top-1", "top-5", "mean per class")?;
-        for (name, accuracy) in [(linear, &self.linear), (knn, &self.knn)] {
+        for (name, accuracy) in [(linear, &found.linear), (knn, &found.knn)] {
             let (top1, top5) = (percent(Some(accuracy.top1)), percent(accuracy.top5));
             let mean = percent(Some(accuracy.mean_per_class()));
             writeln!(formatter, "{name:width$}  {top1:>8}  {top5:>8}  {mean:>14}")?;
@@ -131,7 +184,8 @@ impl fmt::Display for Evaluation {
         }
         let width = self.classes.iter().map(|class| class.chars().count()).max().unwrap_or(0).max(5);
         writeln!(formatter, "\n{:width$}  {:>8}  {:>8}", "class", "linear", "kNN")?;
-        for ((class, linear), knn) in self.classes.iter().zip(&self.linear.per_class).zip(&self.knn.per_class)
+        for ((class, linear), knn) in
+            self.classes.iter().zip(&found.linear.per_class).zip(&found.knn.per_class)
         {
             writeln!(formatter, "{class:width$}  {:>8}  {:>8}", percent(*linear), percent(*knn))?;
         }
@@ -170,19 +224,25 @@ mod tests {
         let evaluation = Evaluation {
             fingerprint: "0123456789abcdef".into(),
             random_init: false,
+            step: 30,
             protocol: toml::Table::new(),
-            train_samples: 10,
-            test_samples: 4,
+            train: EvaluatedSet { samples: 10, skipped: 0, identity: "00".into() },
+            test: EvaluatedSet { samples: 4, skipped: 1, identity: "11".into() },
             classes: vec!["dots".into(), "stripes".into()],
-            linear: accuracy.clone(),
-            lambda: 1e-4,
-            knn: accuracy,
-            k: 20,
-            temperature: 0.07,
+            judgement: Judgement {
+                linear: accuracy.clone(),
+                lambda: 1e-4,
+                fit: Fit { iterations: 500, gradient: 0.25, converged: false },
+                knn: accuracy,
+                k: 20,
+                temperature: 0.07,
+            },
         };
         let table = evaluation.to_string();
         assert!(table.contains("linear (L2 1e-4)"), "{table}");
         assert!(table.lines().any(|line| line.starts_with("stripes") && line.ends_with("-")), "{table}");
+        assert!(table.contains("1 test images could not be read"), "{table}");
+        assert!(table.contains("after 500 iterations before it converged"), "{table}");
         let json = evaluation.to_json();
         assert_eq!(json["linear"]["lambda"], 1e-4);
         assert_eq!(json["knn"]["per_class"][0], 0.5);

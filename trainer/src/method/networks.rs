@@ -5,8 +5,8 @@ use tch::Tensor;
 use super::head::Head;
 use super::parts::Encoder;
 use super::variable::{Variable, copy_all};
-use crate::Result;
 use crate::native::foreach;
+use crate::{Error, Result};
 
 /// An encoder and the projector on top of it.
 pub struct Branch {
@@ -117,6 +117,15 @@ impl Networks {
         match self.views {
             ForwardViews::Separate => views.iter().map(|view| self.forward_pass(view)).collect(),
             ForwardViews::Joint => {
+                if let Some(other) = views.iter().find(|view| view.size() != views[0].size()) {
+                    let message = format!(
+                        "forward.views = \"joint\" passes all views as one batch, but their shapes differ ({:?} and {:?}); \
+                         give all views one size, or set forward.views = \"separate\"",
+                        views[0].size(),
+                        other.size()
+                    );
+                    return Err(Error::Unfit(message));
+                }
                 let count = views.len() as i64;
                 let all = self.forward_pass(&Tensor::f_cat(views, 0)?)?;
                 let parts = [&all.embedding, &all.projection, &all.prediction, &all.target_projection]

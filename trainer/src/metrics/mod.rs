@@ -4,13 +4,13 @@
 
 mod events;
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 
 use events::EventFile;
 
-use crate::{Error, Result};
+use crate::{Error, Result, files};
 
 /// Optimizer steps done; the key `step` of every line.
 pub const STEP: &str = "step";
@@ -91,7 +91,7 @@ impl MetricsWriter {
     pub fn open(folder: &Path, first_step: u64) -> Result<Self> {
         let path = folder.join("metrics.jsonl");
         let kept = if first_step > 0 { lines_up_to(&path, first_step)? } else { String::new() };
-        fs::write(&path, kept).map_err(|error| Error::file("write", &path, error))?;
+        files::replace(&path, &kept)?;
         let lines =
             File::options().append(true).open(&path).map_err(|error| Error::file("write", &path, error))?;
         let events =
@@ -133,6 +133,8 @@ fn lines_up_to(path: &Path, last_step: u64) -> Result<String> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     fn record(step: u64) -> Record {

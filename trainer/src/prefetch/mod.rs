@@ -10,11 +10,11 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, bounded};
-use diptych_pipeline::{Allocate, Batch, HeapAllocator, Loader};
+use diptych_pipeline::{Allocate, Batch, Counters, HeapAllocator, Loader, Skipped};
 use tch::{Device, Kind, Tensor};
 
 use crate::config::InputConfig;
-use crate::{Result, native};
+use crate::{Error, Result, native};
 
 /// Batches that may lie ready on a GPU.
 const AHEAD: usize = 2;
@@ -43,7 +43,9 @@ pub struct Feed {
 
 enum From {
     Loader(Box<Takes>),
-    Thread { batches: Option<Receiver<Result<DeviceBatch>>>, thread: Option<JoinHandle<()>> },
+    Thread(Receiver<Result<Ready>>, JoinHandle<Box<Takes>>),
+    /// The thread panicked, and that was told.
+    Nothing,
 }
 
 /// Takes batches from a loader and puts them on the device.
@@ -54,26 +56,62 @@ struct Takes {
     reported: HashSet<PathBuf>,
 }
 
+/// A batch of the prefetching thread, and from when to when that waited for the loader to have it.
+struct Ready {
+    batch: DeviceBatch,
+    waited: (Instant, Instant),
+}
+
+/// What is known when a feed has ended.
+pub struct FeedReport {
+    /// What every stage of the loader did.
+    pub counters: Counters,
+    /// All images that were skipped.
+    pub skipped: Vec<Skipped>,
+}
+
 impl Feed {
     /// Feeds the batches of `loader`.
     pub fn start(loader: Loader, input: &InputConfig, device: Device) -> Result<Feed> {
-        let takes = Takes { loader, normalise: Normalise::new(input, device)?, reported: HashSet::new() };
+        let normalise = Normalise::new(input, device)?;
+        let takes = Box::new(Takes { loader, normalise, reported: HashSet::new() });
         let from = if device.is_cuda() {
             let (send, batches) = bounded(AHEAD - 1);
             let thread = std::thread::Builder::new()
                 .name("prefetch".into())
-                .spawn(move || run(takes, &send))
-                .map_err(|error| crate::Error::Unfit(format!("cannot start a thread: {error}")))?;
-            From::Thread { batches: Some(batches), thread: Some(thread) }
+                .spawn(move || run(takes, send))
+                .map_err(|error| Error::Unfit(format!("cannot start a thread: {error}")))?;
+            From::Thread(batches, thread)
         } else {
-            From::Loader(Box::new(takes))
+            From::Loader(takes)
         };
         Ok(Feed { from, waited: Duration::ZERO })
     }
 
-    /// Time that [`Feed::next`] has waited for data since the last call of this.
+    /// Time that the step has waited for the loader since the last call of this. Waiting for the device isn't counted.
     pub fn take_waited(&mut self) -> Duration {
         std::mem::take(&mut self.waited)
+    }
+
+    /// Stops the loader, and answers what it did.
+    pub fn finish(mut self) -> Result<FeedReport> {
+        let takes =
+            self.end()?.ok_or_else(|| Error::Internal("the prefetching thread has ended early".into()))?;
+        Ok(FeedReport { counters: takes.loader.counters(), skipped: takes.loader.skipped() })
+    }
+
+    /// Waits for the thread, if there is one. `None` when that had panicked before.
+    fn end(&mut self) -> Result<Option<Box<Takes>>> {
+        match std::mem::replace(&mut self.from, From::Nothing) {
+            From::Loader(takes) => Ok(Some(takes)),
+            From::Thread(batches, thread) => {
+                // Without a receiver the thread's next send fails, and it ends.
+                drop(batches);
+                let ended = thread.join();
+                ended.map(Some).map_err(|panic| Error::panicked("the prefetching thread", panic.as_ref()))
+            }
+            From::Nothing => Ok(None),
+        }
     }
 }
 
@@ -82,44 +120,51 @@ impl Iterator for Feed {
 
     /// The next batch; waits until it is there.
     fn next(&mut self) -> Option<Result<DeviceBatch>> {
+        let asked = Instant::now();
         match &mut self.from {
             From::Loader(takes) => {
-                let batch = {
-                    let start = Instant::now();
-                    let batch = takes.loader.next();
-                    self.waited += start.elapsed();
-                    batch?
-                };
-                Some(batch.map_err(crate::Error::from).and_then(|batch| takes.place(&batch)))
+                let batch = takes.loader.next();
+                self.waited += asked.elapsed();
+                Some(batch?.map_err(Error::from).and_then(|batch| takes.place(&batch)))
             }
-            From::Thread { batches, .. } => {
-                let start = Instant::now();
-                let batch = batches.as_ref()?.recv().ok();
-                self.waited += start.elapsed();
-                batch
-            }
+            From::Thread(batches, _) => match batches.recv() {
+                Ok(received) => Some(received.map(|ready| {
+                    // Only while the thread waited too was the wait for data; the rest was for the device.
+                    let (from, to) = (ready.waited.0.max(asked), ready.waited.1);
+                    self.waited += to.saturating_duration_since(from);
+                    ready.batch
+                })),
+                // The end of the data and a thread that died look alike until the thread is asked.
+                Err(_) => match self.end() {
+                    Ok(takes) => {
+                        self.from = takes.map_or(From::Nothing, From::Loader);
+                        None
+                    }
+                    Err(error) => Some(Err(error)),
+                },
+            },
+            From::Nothing => None,
         }
     }
 }
 
 impl Drop for Feed {
     fn drop(&mut self) {
-        if let From::Thread { batches, thread } = &mut self.from {
-            // Without a receiver the thread's next send fails, and it ends.
-            drop(batches.take());
-            if let Some(thread) = thread.take() {
-                let _ = thread.join();
-            }
-        }
+        // A panic of the thread has nobody left to hear of it.
+        let _ = self.end();
     }
 }
 
-fn run(mut takes: Takes, send: &Sender<Result<DeviceBatch>>) {
-    while let Some(batch) = takes.loader.next() {
-        let batch = batch.map_err(crate::Error::from).and_then(|batch| takes.place(&batch));
+/// The prefetching thread: ends with the data, after an error, or when nobody receives any more.
+fn run(mut takes: Box<Takes>, send: Sender<Result<Ready>>) -> Box<Takes> {
+    loop {
+        let asked = Instant::now();
+        let Some(batch) = takes.loader.next() else { return takes };
+        let waited = (asked, Instant::now());
+        let batch = batch.map_err(Error::from).and_then(|batch| takes.place(&batch));
         let failed = batch.is_err();
-        if send.send(batch).is_err() || failed {
-            return;
+        if send.send(batch.map(|batch| Ready { batch, waited })).is_err() || failed {
+            return takes;
         }
     }
 }
@@ -139,8 +184,10 @@ impl Takes {
             Some(labels) => Some(Tensor::f_from_slice(labels)?.f_to_device(device)?),
             None => None,
         };
-        let skipped = self.loader.skipped().into_iter();
+        let anew = self.loader.skipped_count() > self.reported.len();
+        let skipped = if anew { self.loader.skipped() } else { Vec::new() };
         let skipped = skipped
+            .into_iter()
             .filter(|skipped| self.reported.insert(skipped.path.clone()))
             .map(|skipped| format!("{}: {}", skipped.path.display(), skipped.reason))
             .collect();

@@ -5,7 +5,7 @@
 
 mod run;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
@@ -13,10 +13,10 @@ use diptych_host::Registry;
 use diptych_pipeline::{FolderSource, Source};
 
 use crate::checkpoint::{Checkpoints, State};
-use crate::config::{Labels, RunConfig};
+use crate::config::{self, Labels, RunConfig};
 use crate::metrics::Record;
-use crate::run_folder::{self, RunFolder, RunReport, RunState, now};
-use crate::{Error, Result, compose};
+use crate::run_folder::{self, Begun, RunFolder, RunReport, RunState, now};
+use crate::{Error, Result, compose, contain};
 
 use run::Run;
 
@@ -64,17 +64,24 @@ pub fn train(
     stop: &AtomicBool,
 ) -> Result<Outcome> {
     let device = config.device.open()?;
-    let threads = compose::prepare_process(config.threads);
     let source = open_source(config)?;
     let identity = source.identity();
     let fingerprint = config.fingerprint(&identity);
+    let effective = config.effective(&identity);
     let checkpoints = Checkpoints::of_run(out);
-    if let Some(step) = check_folder(config, out, &checkpoints, &identity, &fingerprint, options.resume)? {
+    let mut folder = RunFolder::open(out)?;
+    let earlier = Earlier::find(out, &checkpoints, &effective["plugins"])?;
+    if let Some(step) = check_folder(out, earlier.as_ref(), &effective, options.resume)? {
         let summary = Summary { step, steps: step, seconds: 0.0, last: None, fingerprint };
         return Ok(Outcome::Finished(summary));
     }
+    // Sums over several threads round otherwise than over one: a run keeps the number that it began with.
+    let threads = match (config.threads, earlier.and_then(|earlier| earlier.begun)) {
+        (0, Some(begun)) => begun.threads,
+        (threads, _) => threads,
+    };
+    let threads = compose::prepare_process(threads);
 
-    let mut folder = RunFolder::open(out)?;
     folder.write_config(&config.to_toml(), &fingerprint)?;
     let mut report = RunReport {
         name: config.name.clone(),
@@ -87,6 +94,7 @@ pub fn train(
         ended: None,
         device: config.device.to_string(),
         threads,
+        data_identity: identity,
         seconds: 0.0,
         images_per_second: 0.0,
     };
@@ -105,16 +113,16 @@ pub fn train(
             library.path.display()
         ))?;
     }
-    let effective = config.effective(&identity);
-    let outcome =
-        Run::prepare(config, device, source, checkpoints, effective, out, options).and_then(|mut run| {
-            let ended = run.steps(&mut folder, stop);
-            run.fill(&mut report);
-            ended.map(|interrupted| {
-                let summary = run.summary(fingerprint);
-                if interrupted { Outcome::Interrupted(summary) } else { Outcome::Finished(summary) }
-            })
-        });
+    let outcome = contain("training", || {
+        let mut run = Run::prepare(config, device, source, checkpoints, effective, out, options)?;
+        let ended = run.steps(&mut folder, stop);
+        run.fill(&mut report);
+        let summary = run.summary(fingerprint);
+        let closed = run.close(&mut folder);
+        let interrupted = ended?;
+        closed?;
+        Ok(if interrupted { Outcome::Interrupted(summary) } else { Outcome::Finished(summary) })
+    });
     report.state = match &outcome {
         Ok(Outcome::Finished(_)) => RunState::Finished,
         Ok(Outcome::Interrupted(_)) => RunState::Interrupted,
@@ -148,42 +156,62 @@ fn open_source(config: &RunConfig) -> Result<Arc<dyn Source>> {
     Ok(Arc::new(source))
 }
 
+/// What an earlier run left in a folder.
+struct Earlier {
+    /// Of `run.json`; none when that is missing or damaged.
+    begun: Option<Begun>,
+    /// The latest checkpoint.
+    checkpoint: Option<PathBuf>,
+    /// What changed its numbers, as [`RunConfig::effective`].
+    effective: toml::Table,
+}
+
+impl Earlier {
+    /// Without a checkpoint the run begins again, with `plugins` as they are now.
+    fn find(out: &Path, checkpoints: &Checkpoints, plugins: &toml::Value) -> Result<Option<Earlier>> {
+        let (begun, checkpoint) = (Begun::read(out), checkpoints.latest());
+        let effective = match (&checkpoint, &begun) {
+            (Some(checkpoint), _) => State::read_config(checkpoint)?,
+            (None, Some(begun)) => {
+                config::effective(run_folder::read_config(out)?, &begun.data_identity, plugins.clone())
+            }
+            (None, None) => return Ok(None),
+        };
+        Ok(Some(Earlier { begun, checkpoint, effective }))
+    }
+
+    /// It failed before there was anything to keep.
+    fn came_to_nothing(&self) -> bool {
+        let state = self.begun.as_ref().map(|begun| begun.state);
+        self.checkpoint.is_none() && state == Some(RunState::Failed)
+    }
+}
+
 /// Refuses a folder that holds another run, or this one without `resume`. Answers the last step of a run that is
 /// finished already.
 fn check_folder(
-    config: &RunConfig,
     out: &Path,
-    checkpoints: &Checkpoints,
-    identity: &str,
-    fingerprint: &str,
+    earlier: Option<&Earlier>,
+    effective: &toml::Table,
     resume: bool,
 ) -> Result<Option<u64>> {
-    let Some((state, found)) = run_folder::read_state(out) else {
-        let begun = out.join("metrics.jsonl").exists() || out.join("run.json").exists();
-        return if begun && !resume {
-            Err(Error::RunExists(format!(
-                "{} holds a damaged run; choose another folder with --out",
-                out.display()
-            )))
-        } else {
-            Ok(None)
-        };
+    let Some(earlier) = earlier else {
+        let message = format!("{} holds a damaged run; choose another folder with --out", out.display());
+        return if out.join("metrics.jsonl").exists() { Err(Error::RunExists(message)) } else { Ok(None) };
     };
-    let latest = checkpoints.latest();
-    if found != fingerprint {
-        let (old, new) = match &latest {
-            Some(latest) => (State::read_config(latest)?, config.effective(identity)),
-            None => (run_folder::read_config(out)?, config.to_toml()),
-        };
-        let differences = diptych_config::differences(&old, &new)
-            .into_iter()
-            .map(|(key, old, new)| format!("  {key}: {old} in the run, {new} now"))
-            .collect();
+    if earlier.came_to_nothing() {
+        return Ok(None);
+    }
+    let differences = diptych_config::differences(&earlier.effective, effective);
+    if !differences.is_empty() {
+        let line = |(key, old, new)| format!("  {key}: {old} in the run, {new} now");
+        let differences = differences.into_iter().map(line).collect();
         return Err(Error::OtherConfiguration { folder: out.to_path_buf(), differences });
     }
+    let state = earlier.begun.as_ref().map(|begun| begun.state);
     if !resume {
         let what = match state {
-            RunState::Finished => "finished: there is nothing to do",
+            Some(RunState::Finished) => "finished: there is nothing to do",
             _ => "unfinished: continue it with --resume",
         };
         return Err(Error::RunExists(format!(
@@ -191,8 +219,8 @@ fn check_folder(
             out.display()
         )));
     }
-    match (state, latest) {
-        (RunState::Finished, Some(latest)) => Ok(Some(State::read(&latest)?.step)),
+    match (state, &earlier.checkpoint) {
+        (Some(RunState::Finished), Some(checkpoint)) => Ok(Some(State::read(checkpoint)?.step)),
         _ => Ok(None),
     }
 }

@@ -5,12 +5,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
-use diptych_pipeline::{Cursor, Loader, LoaderOptions, Order, Source, Unreadable};
+use diptych_pipeline::{Cursor, Loader, LoaderOptions, Order, Source};
 use tch::{Device, Tensor};
 
 use super::{Summary, TrainOptions};
 use crate::checkpoint::{self, Checkpoints, State};
-use crate::config::{self, MomentumSchedule, RunConfig, TargetKind};
+use crate::config::{MomentumSchedule, RunConfig, TargetKind};
 use crate::diagnostics::Diagnostics;
 use crate::method::{Method, StepOutputs};
 use crate::metrics::{self, MetricsWriter, Record};
@@ -119,6 +119,14 @@ impl<'a> Run<'a> {
             "from step {} to {steps}, {batches_per_epoch} batches per epoch",
             self.state.step
         ))?;
+        if self.plan.warmup >= steps {
+            let message = format!(
+                "the warm-up of {} steps is as long as the run of {steps}: the learning rate never reaches its top",
+                self.plan.warmup
+            );
+            folder.log(&message)?;
+            self.progress.say(&message);
+        }
         while self.state.step < steps {
             if stop.load(Ordering::Relaxed) {
                 self.write_checkpoint()?;
@@ -186,7 +194,12 @@ impl<'a> Run<'a> {
 
     fn finite(&self, loss: &Tensor) -> Result<f64> {
         let loss = loss.f_double_value(&[])?;
-        if loss.is_finite() { Ok(loss) } else { Err(Error::NotFinite { step: self.state.step - 1, loss }) }
+        if loss.is_finite() { Ok(loss) } else { Err(self.not_finite(format!("the loss is {loss}"))) }
+    }
+
+    /// Of the step that was just done.
+    fn not_finite(&self, what: String) -> Error {
+        Error::NotFinite { step: self.state.step - 1, what }
     }
 
     fn log_step(
@@ -245,6 +258,12 @@ impl<'a> Run<'a> {
             (self.state.probe_right, self.state.probe_seen) = probe.counts();
         }
         let model = named(&mut self.method)?;
+        // A checkpoint of such weights would take the place of a good one.
+        for (name, tensor) in &model {
+            if !all_finite(tensor)? {
+                return Err(self.not_finite(format!("{name} is not finite")));
+            }
+        }
         self.checkpoints.write(&self.state, &model, &self.update.state(), &self.effective)
     }
 
@@ -258,6 +277,12 @@ impl<'a> Run<'a> {
         report.seconds = self.seconds();
         let here = self.clock.began.elapsed().as_secs_f64().max(1e-9);
         report.images_per_second = self.clock.all_images as f64 / here;
+    }
+
+    /// Stops the loader, and logs what each of its stages did.
+    pub(super) fn close(self, folder: &mut RunFolder) -> Result<()> {
+        let counters = self.feed.finish()?.counters;
+        counters.to_string().lines().try_for_each(|line| folder.log(line))
     }
 
     pub(super) fn summary(&self, fingerprint: String) -> Summary {
@@ -276,16 +301,16 @@ fn named(method: &mut Method) -> Result<Vec<(String, Tensor)>> {
     Ok(method.variables()?.into_iter().map(|variable| (variable.name, variable.tensor)).collect())
 }
 
+fn all_finite(tensor: &Tensor) -> Result<bool> {
+    Ok(tensor.f_isfinite()?.f_all()?.f_int64_value(&[])? != 0)
+}
+
 fn start_loader(
     config: &RunConfig,
     source: Arc<dyn Source>,
     state: &State,
     device: Device,
 ) -> Result<Loader> {
-    let unreadable = match config.data.unreadable {
-        config::Unreadable::Error => Unreadable::Error,
-        config::Unreadable::Skip => Unreadable::Skip { limit_fraction: config.data.unreadable_limit },
-    };
     let options = LoaderOptions {
         batch_size: config.loader.batch_size as usize,
         workers: config.loader.workers,
@@ -293,10 +318,10 @@ fn start_loader(
         seed: config.seed,
         order: Order::Shuffled,
         drop_last: true,
-        unreadable,
+        unreadable: config.data.reading.policy(),
         start: Cursor { epoch: state.epoch, batch: state.batch },
         epochs: None,
-        maximum_pixels: config.data.maximum_pixels,
+        maximum_pixels: config.data.reading.maximum_pixels,
     };
     Ok(Loader::start(source, &config.views, options, memory(device))?)
 }

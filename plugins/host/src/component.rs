@@ -26,7 +26,7 @@ impl Kind {
         match self {
             Kind::Augmentation => &["id", "name", "probability"],
             Kind::Encoder => &["id"],
-            Kind::Loss => &["id", "name", "weight"],
+            Kind::Loss => &["id", "weight"],
         }
     }
 }

@@ -46,6 +46,18 @@ pub enum LoadProblem {
         /// What the system says.
         reason: String,
     },
+    /// A link in a folder of plugins leads nowhere.
+    #[error(
+        "{path}: links to {target}, which can't be read: {reason}; build that plugin, or remove the link"
+    )]
+    Link {
+        /// The link.
+        path: PathBuf,
+        /// What it says.
+        target: PathBuf,
+        /// What the system says.
+        reason: String,
+    },
     /// A library can't be used.
     #[error(transparent)]
     Library(#[from] LibraryError),
@@ -230,9 +242,9 @@ fn library_files(search: &SearchPath, problems: &mut Vec<LoadProblem>) -> Vec<Pa
     let mut seen = HashSet::new();
     let mut files = Vec::new();
     for place in &search.places {
-        match files_of(place) {
+        match files_of(place, problems) {
             Ok(found) => files.extend(found.into_iter().filter(|file| seen.insert(file.clone()))),
-            Err(error) if place.named_by == NamedBy::Default && error.kind() == io::ErrorKind::NotFound => {}
+            Err(_) if place.named_by == NamedBy::Default && is_absent(&place.path) => {}
             Err(error) => problems.push(LoadProblem::Place {
                 path: place.path.clone(),
                 named_by: place.named_by,
@@ -243,20 +255,41 @@ fn library_files(search: &SearchPath, problems: &mut Vec<LoadProblem>) -> Vec<Pa
     files
 }
 
-fn files_of(place: &Place) -> io::Result<Vec<PathBuf>> {
+/// Whether nothing is there, not even a link that leads nowhere.
+fn is_absent(path: &Path) -> bool {
+    fs::symlink_metadata(path).is_err_and(|error| error.kind() == io::ErrorKind::NotFound)
+}
+
+fn files_of(place: &Place, problems: &mut Vec<LoadProblem>) -> io::Result<Vec<PathBuf>> {
     let path = fs::canonicalize(&place.path)?;
     if !path.is_dir() {
         return Ok(vec![path]);
     }
-    let mut files = Vec::new();
+    let mut libraries = Vec::new();
     for entry in fs::read_dir(&path)? {
         let file = entry?.path();
         if file.extension().is_some_and(|extension| extension == std::env::consts::DLL_EXTENSION) {
-            files.push(fs::canonicalize(file)?);
+            libraries.push(file);
         }
     }
-    files.sort();
+    libraries.sort();
+    let mut files = Vec::new();
+    for library in libraries {
+        match fs::canonicalize(&library) {
+            Ok(file) => files.push(file),
+            Err(error) => problems.push(unresolved(library, &error)),
+        }
+    }
     Ok(files)
+}
+
+/// Why a library of a folder is no file: most often it is a link to what is not built, or no longer there.
+fn unresolved(path: PathBuf, error: &io::Error) -> LoadProblem {
+    let reason = error.to_string();
+    match fs::read_link(&path) {
+        Ok(target) => LoadProblem::Link { path, target, reason },
+        Err(_) => LibraryError::NotLoadable { path, reason }.into(),
+    }
 }
 
 fn duplicates(components: &[Component]) -> Vec<LoadProblem> {
@@ -276,4 +309,44 @@ fn duplicates(components: &[Component]) -> Vec<LoadProblem> {
         }
     }
     problems
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    fn found(path: &Path) -> (Vec<PathBuf>, Vec<String>) {
+        let mut problems = Vec::new();
+        let place = Place { path: path.to_owned(), named_by: NamedBy::Default };
+        let files = library_files(&SearchPath { places: vec![place] }, &mut problems);
+        (files, problems.iter().map(LoadProblem::to_string).collect())
+    }
+
+    #[test]
+    fn a_dangling_link_among_the_built_ins_hides_none_of_them_and_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let folder = fs::canonicalize(folder.path()).unwrap();
+        let library = |name: &str| folder.join(name).with_extension(std::env::consts::DLL_EXTENSION);
+        fs::write(library("built"), "").unwrap();
+        symlink("../gone.so", library("absent")).unwrap();
+        let (files, problems) = found(&folder);
+        assert_eq!(files, [library("built")]);
+        let [problem] = &problems[..] else { panic!("{problems:?}") };
+        let start = format!("{}: links to ../gone.so, which can't be read", library("absent").display());
+        assert!(problem.starts_with(&start), "{problem}");
+        assert!(problem.ends_with("build that plugin, or remove the link"), "{problem}");
+    }
+
+    #[test]
+    fn the_programs_own_folder_may_be_absent_but_not_a_dangling_link() {
+        let folder = tempfile::tempdir().unwrap();
+        let plugins = folder.path().join("plugins");
+        assert_eq!(found(&plugins), (Vec::new(), Vec::new()));
+        symlink("gone", &plugins).unwrap();
+        let (files, problems) = found(&plugins);
+        assert!(files.is_empty());
+        assert!(problems.len() == 1 && problems[0].contains("can't be read as a plugin"), "{problems:?}");
+    }
 }

@@ -5,6 +5,7 @@
 
 use std::hash::Hasher;
 
+use diptych_host::RandomStream;
 use siphasher::sip::SipHasher24;
 
 /// Key of the stream that one operator draws from for one view of one sample in one epoch. Draw 0 decides
@@ -36,6 +37,13 @@ pub fn sample_id(relative_path: &[u8]) -> u64 {
     let mut hasher = hasher("sample");
     hasher.write(relative_path);
     hasher.finish()
+}
+
+/// Fisher and Yates's shuffle: every order is equally likely.
+pub fn shuffle<T>(items: &mut [T], stream: &mut RandomStream) {
+    for last in (1..items.len()).rev() {
+        items.swap(last, stream.below(last as u64 + 1) as usize);
+    }
 }
 
 /// A hasher for one purpose: equal input under two purposes gives unrelated hashes.

@@ -148,7 +148,7 @@ fn the_mistakes_in_a_view_set_are_reported_at_once() {
     let text = "\
         [[views]]\n\
         operators = [\n\
-          { id = \"grayscal\", probability = 0.5 },\n\
+          { id = \"grayscal\", probability = 2, strength = 1 },\n\
           { id = \"grayscale\", probability = 1.5 },\n\
           { id = \"grayscale\", probabilty = 0.5 },\n\
           { id = \"random_resized_crop\", probability = 0.5, size = 3 },\n\
@@ -159,6 +159,7 @@ fn the_mistakes_in_a_view_set_are_reported_at_once() {
     let lines: Vec<&str> = problems.lines().collect();
     let expected = [
         "views.toml:3: views[0].operators[0].id: no augmentation is called \"grayscal\"; did you mean \"grayscale\"?",
+        "views.toml:3: views[0].operators[0].probability: found 2, expected a number from 0 to 1",
         "views.toml:4: views[0].operators[1].probability: found 1.5, expected a number from 0 to 1",
         "views.toml:5: views[0].operators[2].probabilty: unknown key, did you mean `probability`?",
         "views.toml:5: views[0].operators[2]: a second operator is called `grayscale` in this view",

@@ -1,5 +1,7 @@
 //! Augmentation sets: which operators each view goes through, as TOML says.
 
+use std::ops::RangeInclusive;
+
 use diptych_config::{Table, nearest};
 use diptych_host::{InstanceError, Parameters, Registry, Size, read_parameters};
 
@@ -41,6 +43,8 @@ pub struct Operator {
     /// The component and its parameters.
     pub parameters: Parameters,
 }
+
+const PROBABILITIES: RangeInclusive<f64> = 0.0..=1.0;
 
 /// A name that no operator of a set has.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -144,15 +148,6 @@ impl ViewSet {
         table
     }
 
-    /// Size of each view of an image of `input` pixels. Where a set has no operator that fixes the size, it
-    /// is the size for this one image.
-    pub fn output_sizes(&self, input: Size) -> Result<Vec<Size>, crate::Error> {
-        let mut sizes = Vec::new();
-        plan_all(&mut self.chains()?, input, (0, 0, 0), &mut sizes)
-            .map_err(|(view, error)| crate::Error::operator(&self.views[view].name, error, None))?;
-        Ok(sizes)
-    }
-
     /// Instances of all operators, for one worker.
     pub(crate) fn chains(&self) -> Result<Vec<Chain>, InstanceError> {
         self.views.iter().map(View::chain).collect()
@@ -237,13 +232,16 @@ impl Operator {
                 if has_id && !id.is_empty() {
                     table.problem(Some("id"), error);
                 }
+                // What every operator has is checked all the same; the other keys are unknown with their meaning.
+                let _: Option<String> = table.optional("name");
+                let _: Option<f64> = table.optional_in("probability", PROBABILITIES);
                 table.accept_any_key();
                 return None;
             }
         };
         let name = table.or("name", id.clone());
         let probability = if component.takes_probability() {
-            Some(table.or_in("probability", 1.0, 0.0..=1.0))
+            Some(table.or_in("probability", 1.0, PROBABILITIES))
         } else {
             if table.value("probability").is_some() {
                 let message = format!("`{id}` is always applied, expected no probability");

@@ -8,7 +8,7 @@ mod memory;
 
 pub use memory::{Allocate, HeapAllocator, Memory};
 
-use crossbeam_channel::{Receiver, Sender, unbounded};
+use crossbeam_channel::{Receiver, Sender, bounded};
 use diptych_host::Size;
 
 use crate::sampler::Cursor;
@@ -76,8 +76,8 @@ impl Batch {
 
 impl Drop for Batch {
     fn drop(&mut self) {
-        // Without a loader there is no ring any more, and the memory is freed.
-        let _ = self.ring.send(std::mem::take(&mut self.buffers));
+        // A ring that is full, or gone with its loader, lets the memory be freed.
+        let _ = self.ring.try_send(std::mem::take(&mut self.buffers));
     }
 }
 
@@ -114,8 +114,9 @@ pub(crate) struct Draft<'a> {
 }
 
 impl Ring {
-    pub fn new(sizes: Vec<Size>, batch_size: usize) -> Ring {
-        let (give_back, free) = unbounded();
+    /// A ring that keeps the memory of at most `capacity` batches for later ones.
+    pub fn new(sizes: Vec<Size>, batch_size: usize, capacity: usize) -> Ring {
+        let (give_back, free) = bounded(capacity);
         Ring { free, give_back, sizes, batch_size }
     }
 
@@ -178,7 +179,11 @@ mod tests {
     const CURSOR: Cursor = Cursor { epoch: 1, batch: 2 };
 
     fn ring() -> Ring {
-        Ring::new(vec![Size { width: 2, height: 1 }, Size { width: 1, height: 1 }], 3)
+        ring_of(4)
+    }
+
+    fn ring_of(capacity: usize) -> Ring {
+        Ring::new(vec![Size { width: 2, height: 1 }, Size { width: 1, height: 1 }], 3, capacity)
     }
 
     /// A batch of three in which the sample in `missing` was left out and sample n is all n.
@@ -215,6 +220,14 @@ mod tests {
         let memory = first.view(0).as_ptr();
         drop(first);
         assert_eq!(batch(&ring, None).view(0).as_ptr(), memory);
+    }
+
+    #[test]
+    fn a_full_ring_frees_memory_and_blocks_nobody() {
+        let ring = ring_of(2);
+        let kept: Vec<Batch> = (0..5).map(|_| batch(&ring, None)).collect();
+        drop(kept);
+        assert_eq!(ring.free.len(), 2);
     }
 
     #[test]

@@ -92,7 +92,6 @@ pub struct Loader {
     ended: bool,
     threads: Vec<JoinHandle<()>>,
     sampler: Sampler,
-    sizes: Vec<Size>,
     started: Instant,
     /// When `next` last returned.
     returned: Instant,
@@ -130,7 +129,9 @@ impl Loader {
 
         let sampler =
             Sampler::new(options.seed, options.order, source.len(), options.batch_size, options.drop_last);
-        let ring = Ring::new(sizes.clone(), options.batch_size);
+        let queue = options.queue_batches.div_ceil(BUILDERS);
+        // What the queues and the builders hold: a consumer that takes a batch for each that it gives back never fills it.
+        let ring = Ring::new(sizes.clone(), options.batch_size, BUILDERS * (queue + 1));
         let limit = match options.unreadable {
             Unreadable::Error => 0.0,
             Unreadable::Skip { limit_fraction } => limit_fraction,
@@ -141,7 +142,7 @@ impl Loader {
             allocator,
             options,
             workers: workers.into_iter().map(Into::into).collect(),
-            sizes: sizes.clone(),
+            sizes,
             stop: AtomicBool::new(false),
             meters: Meters::default(),
         });
@@ -149,7 +150,7 @@ impl Loader {
         let pool = Arc::new(pool);
         let mut queues = Vec::new();
         for lane in 0..BUILDERS as u64 {
-            let (sender, receiver) = bounded(shared.options.queue_batches.div_ceil(BUILDERS));
+            let (sender, receiver) = bounded(queue);
             queues.push(receiver);
             let builder = Builder {
                 shared: Arc::clone(&shared),
@@ -168,17 +169,7 @@ impl Loader {
             threads.push(thread);
         }
         let now = Instant::now();
-        Ok(Loader {
-            shared,
-            queues,
-            taken: 0,
-            ended: false,
-            threads,
-            sampler,
-            sizes,
-            started: now,
-            returned: now,
-        })
+        Ok(Loader { shared, queues, taken: 0, ended: false, threads, sampler, started: now, returned: now })
     }
 
     /// The next batch; waits until it is there. `None` after the last epoch, and after an error.
@@ -210,11 +201,6 @@ impl Loader {
     /// The cursor of the batch that `next` gives next.
     pub fn cursor(&self) -> Cursor {
         self.sampler.advance(self.shared.options.start, self.taken)
-    }
-
-    /// Width and height of each view in pixels.
-    pub fn view_sizes(&self) -> &[Size] {
-        &self.sizes
     }
 
     /// What every stage did so far.

@@ -68,20 +68,13 @@ impl Sampler {
             self.indices.clear();
             self.indices.extend(0..self.samples as u32);
             if self.order == Order::Shuffled {
-                shuffle(&mut self.indices, self.seed, cursor.epoch);
+                let key = random::key(self.seed, cursor.epoch, 0, 0, "sampler");
+                random::shuffle(&mut self.indices, &mut RandomStream::new(key));
             }
             self.epoch = Some(cursor.epoch);
         }
         let start = (cursor.batch as usize).saturating_mul(self.batch_size).min(self.samples);
         &self.indices[start..self.samples.min(start + self.batch_size)]
-    }
-}
-
-/// Fisher and Yates's shuffle, from draws keyed by (seed, epoch).
-fn shuffle(indices: &mut [u32], seed: u64, epoch: u64) {
-    let mut stream = RandomStream::new(random::key(seed, epoch, 0, 0, "sampler"));
-    for last in (1..indices.len()).rev() {
-        indices.swap(last, stream.below(last as u64 + 1) as usize);
     }
 }
 

@@ -16,9 +16,9 @@ pub(crate) struct EventFile {
 }
 
 impl EventFile {
-    /// Starts a file in `folder`. `first_step` above 0 says that the run continues there: TensorBoard then drops what
-    /// older files hold from that step on.
-    pub(crate) fn create(folder: &Path, first_step: u64) -> io::Result<Self> {
+    /// Starts a file in `folder`. `steps_done` above 0 says that the run continues after that step: TensorBoard then drops
+    /// what older files hold of later ones.
+    pub(crate) fn create(folder: &Path, steps_done: u64) -> io::Result<Self> {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let name = format!("events.out.tfevents.{}.{}.diptych", now.as_secs(), std::process::id());
         let mut events =
@@ -26,11 +26,12 @@ impl EventFile {
         let mut version = event(0);
         bytes_field(&mut version, 3, b"brain.Event:2");
         events.record(&version)?;
-        if first_step > 0 {
+        if steps_done > 0 {
             const START: u64 = 1;
             let mut log = Vec::new();
             varint_field(&mut log, 1, START);
-            let mut start = event(first_step);
+            // TensorBoard drops the steps from the event's own on: this one is the first that is written again.
+            let mut start = event(steps_done + 1);
             bytes_field(&mut start, 7, &log);
             events.record(&start)?;
         }
@@ -125,12 +126,9 @@ mod tests {
         assert_eq!(message, [0x10, 0xac, 0x02]);
     }
 
-    #[test]
-    fn every_record_of_a_file_can_be_walked_by_its_lengths() {
-        let folder = tempfile::tempdir().unwrap();
-        let mut events = EventFile::create(folder.path(), 7).unwrap();
-        events.scalars(8, [("loss", 0.5), ("a/b", -1.0)].into_iter()).unwrap();
-        let path = std::fs::read_dir(folder.path()).unwrap().next().unwrap().unwrap().path();
+    /// The messages of the folder's only file, their frames checked.
+    fn records(folder: &Path) -> Vec<Vec<u8>> {
+        let path = std::fs::read_dir(folder).unwrap().next().unwrap().unwrap().path();
         let bytes = std::fs::read(path).unwrap();
         let mut rest = bytes.as_slice();
         let mut records = Vec::new();
@@ -142,8 +140,29 @@ mod tests {
             records.push(data.to_vec());
             rest = &rest[16 + length..];
         }
+        records
+    }
+
+    #[test]
+    fn every_record_of_a_file_can_be_walked_by_its_lengths() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut events = EventFile::create(folder.path(), 7).unwrap();
+        events.scalars(8, [("loss", 0.5), ("a/b", -1.0)].into_iter()).unwrap();
+        let records = records(folder.path());
         assert_eq!(records.len(), 3, "the file's version, the session's start, the scalars");
         assert!(records[2].windows(4).any(|window| window == b"loss"));
         assert!(records[2].windows(4).any(|window| window == 0.5f32.to_le_bytes()));
+    }
+
+    #[test]
+    fn the_start_of_a_continued_run_names_the_first_step_that_it_writes() {
+        // After wall_time (a tag and 8 bytes) comes the step, then the session's log with status START.
+        let folder = tempfile::tempdir().unwrap();
+        EventFile::create(folder.path(), 7).unwrap();
+        assert_eq!(records(folder.path())[1][9..], [2 << 3, 8, 7 << 3 | 2, 2, 1 << 3, 1]);
+
+        let fresh = tempfile::tempdir().unwrap();
+        EventFile::create(fresh.path(), 0).unwrap();
+        assert_eq!(records(fresh.path()).len(), 1, "a run that begins drops nothing");
     }
 }

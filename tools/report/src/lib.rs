@@ -46,8 +46,11 @@ pub fn write(study: &Study, folder: &Path) -> Result<PathBuf, Error> {
     Ok(path)
 }
 
-/// Writes a file in one piece: who has the page open never sees half of it.
-fn replace(path: &Path, bytes: &[u8]) -> Result<(), Error> {
+/// Writes a file in one piece: beside its place, then renamed onto it, so that who has it open never sees half of it.
+///
+/// # Errors
+/// The folder is not writable, or the disk full; what was there is still there.
+pub fn replace(path: &Path, bytes: &[u8]) -> Result<(), Error> {
     let fresh = path.with_extension("part");
     std::fs::write(&fresh, bytes)
         .and_then(|()| std::fs::rename(&fresh, path))

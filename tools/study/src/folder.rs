@@ -5,7 +5,7 @@ use std::fs;
 use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use serde_json::{Value, json};
 
 use crate::plan::PlannedRun;
@@ -53,11 +53,18 @@ impl Folder {
         self.run_text("state").as_deref() == Some("finished")
     }
 
-    /// The evaluation of the run as it now is; one of another fingerprint does not count.
+    /// The evaluation of the run as it now is; one of another fingerprint, or of weights of another step, does not count.
     pub fn evaluation(&self, weights: Weights) -> Option<Value> {
         let evaluation = json_file(&self.path.join(weights.file()))?;
-        let fingerprint = self.run_text("fingerprint")?;
-        (evaluation["fingerprint"].as_str() == Some(&fingerprint)).then_some(evaluation)
+        let run = self.run()?;
+        let step = match weights {
+            Weights::Trained => run["step"].as_u64()?,
+            Weights::Random => 0,
+        };
+        let fingerprint = run["fingerprint"].as_str()?;
+        let is_current =
+            evaluation["fingerprint"] == *fingerprint && evaluation["step"].as_u64() == Some(step);
+        is_current.then_some(evaluation)
     }
 
     /// The resolved configuration.
@@ -84,9 +91,10 @@ impl Folder {
 
     /// Notes what the study asked for, once the folder is known to hold just that.
     pub fn note(&self, run: &PlannedRun) -> Result<()> {
-        let path = self.path.join("study.json");
-        fs::write(&path, format!("{:#}\n", note_of(run)))
-            .with_context(|| format!("cannot write {}", path.display()))
+        Ok(diptych_report::replace(
+            &self.path.join("study.json"),
+            format!("{:#}\n", note_of(run)).as_bytes(),
+        )?)
     }
 
     /// Whether the folder holds what the study asks for now, as far as can be told without resolving configurations.

@@ -17,17 +17,16 @@ mod tables;
 
 use std::fmt;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::{Context, Result};
-use diptych_config::Document;
 
 pub use config::{Base, Reference, StudyConfig, Variant};
 pub use plan::{PlannedRun, plan};
 
-use runner::{Outcome, Outcomes, Runner};
+use runner::{Outcome, Outcomes, Ran, Runner};
 
 /// What a study is run with.
 #[derive(Clone, Debug)]
@@ -103,7 +102,6 @@ pub fn run(options: &StudyOptions) -> Result<StudyOutcome> {
         Some(jobs) => jobs,
     }
     .min(runs.len());
-    let encoders_differ = study.random_init && !encoders_agree(&study)?;
     let children = child::Children {
         executable: options.executable.clone(),
         plugin_path: options.plugin_path.clone(),
@@ -113,29 +111,22 @@ pub fn run(options: &StudyOptions) -> Result<StudyOutcome> {
     let width = runs.iter().map(|run| run.id.len()).max().unwrap_or(0);
     let progress = progress::Progress::new(runs.len(), width);
     let threads = (cores / jobs).max(1);
-    let runner = Runner {
-        study: &study,
-        out: &options.out,
-        children,
-        jobs,
-        threads,
-        random_init: study.random_init && !encoders_differ,
-    };
+    let runner = Runner { study: &study, out: &options.out, children, jobs, threads };
     progress.say(&format!(
-        "{}: {} runs ({} x {} x {} seeds), {jobs} at a time with {threads} threads each",
+        "{}: {} runs ({} x {} x {} seeds), {jobs} at a time with {threads} {} each",
         study.name,
         runs.len(),
         study.bases.len(),
         study.variants.len(),
-        study.seeds.len()
+        study.seeds.len(),
+        if threads == 1 { "thread" } else { "threads" }
     ));
-    let outcomes = runner.run(&runs, &progress);
+    let ran = runner.run(&runs, &progress);
     progress.finish();
-    let outcomes = outcomes?;
+    let Ran { outcomes, encoders_agree } = ran?;
     let mut remarks = Vec::new();
-    if encoders_differ {
-        remarks
-            .push("The methods have different encoders, so no untrained encoder was evaluated.".to_string());
+    if study.random_init && !encoders_agree {
+        remarks.push("The arms have different encoders, so no untrained encoder was evaluated.".to_string());
     }
     let written = write(&study, &runs, &outcomes, options, remarks)?;
     Ok(outcome(&outcomes, written, options.stop.load(Ordering::SeqCst)))
@@ -171,17 +162,10 @@ fn write(
     let mut report = gather::gather(study, runs, outcomes, out);
     report.remarks = remarks;
     sheets::add(&mut report, runs, out, &options.plugin_path);
-    save(&out.join("results.csv"), &tables::csv(&report))?;
-    save(&out.join("results.md"), &tables::markdown(&report))?;
+    diptych_report::replace(&out.join("results.csv"), tables::csv(&report).as_bytes())?;
+    diptych_report::replace(&out.join("results.md"), tables::markdown(&report).as_bytes())?;
     let page = diptych_report::write(&report, out)?;
     Ok(Written { report: page, runs: report.runs })
-}
-
-fn save(path: &Path, text: &str) -> Result<()> {
-    let fresh = path.with_extension("part");
-    fs::write(&fresh, text).and_then(|()| fs::rename(&fresh, path)).with_context(|| {
-        format!("cannot write {}; check that the folder is writable and the disk not full", path.display())
-    })
 }
 
 fn outcome(outcomes: &Outcomes, written: Written, interrupted: bool) -> StudyOutcome {
@@ -197,27 +181,4 @@ fn outcome(outcomes: &Outcomes, written: Written, interrupted: bool) -> StudyOut
         interrupted,
         report: written.report,
     }
-}
-
-/// Whether all bases name the same encoder and input, so that one untrained encoder stands for all.
-fn encoders_agree(study: &StudyConfig) -> Result<bool> {
-    let mut all = Vec::new();
-    for base in &study.bases {
-        let document = Document::load(&base.config, &base.sets)?;
-        all.push(document.read(|table| {
-            table.accept_any_key();
-            ["encoder", "input"].map(|section| {
-                table.table_or_empty(section, |table| {
-                    let keys = table.keys();
-                    keys.into_iter()
-                        .map(|key| {
-                            let value = table.value(&key).map(|value| value.to_string());
-                            (key, value)
-                        })
-                        .collect::<std::collections::BTreeMap<_, _>>()
-                })
-            })
-        })?);
-    }
-    Ok(all.windows(2).all(|pair| pair[0] == pair[1]))
 }

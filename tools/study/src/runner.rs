@@ -37,6 +37,20 @@ pub enum Outcome {
 /// Outcomes by run id.
 pub type Outcomes = BTreeMap<String, Outcome>;
 
+/// What became of all runs.
+pub struct Ran {
+    pub outcomes: Outcomes,
+    /// Whether one untrained encoder stands for all arms.
+    pub encoders_agree: bool,
+}
+
+/// What the binary said of the configurations before any run began.
+struct Checked {
+    /// The resolved evaluation.
+    protocol: Value,
+    encoders_agree: bool,
+}
+
 /// What running needs to know.
 pub struct Runner<'a> {
     pub study: &'a StudyConfig,
@@ -45,8 +59,6 @@ pub struct Runner<'a> {
     pub jobs: usize,
     /// libtorch's threads, and the loader's workers, of each run.
     pub threads: usize,
-    /// Evaluate untrained encoders.
-    pub random_init: bool,
 }
 
 struct Queue {
@@ -57,9 +69,10 @@ struct Queue {
 impl Runner<'_> {
     /// Checks all configurations, then runs. Only what concerns the whole study is an error; a run that fails is an
     /// outcome.
-    pub fn run(&self, runs: &[PlannedRun], progress: &Progress) -> Result<Outcomes> {
-        let Some(protocol) = self.check(runs)? else {
-            return Ok(runs.iter().map(|run| (run.id.clone(), Outcome::Interrupted)).collect());
+    pub fn run(&self, runs: &[PlannedRun], progress: &Progress) -> Result<Ran> {
+        let Some(checked) = self.check(runs)? else {
+            let outcomes = runs.iter().map(|run| (run.id.clone(), Outcome::Interrupted)).collect();
+            return Ok(Ran { outcomes, encoders_agree: true });
         };
         let queue = Mutex::new(Queue { waiting: runs.iter().cloned().collect(), outcomes: Outcomes::new() });
         let take = || -> Option<PlannedRun> {
@@ -78,7 +91,7 @@ impl Runner<'_> {
                         let line = progress.begin(&run.id);
                         let began = Instant::now();
                         let outcome = self
-                            .perform(&run, &protocol, &line, progress)
+                            .perform(&run, &checked, &line, progress)
                             .unwrap_or_else(|error| Outcome::Failed(format!("{error:#}")));
                         let mut queue = lock(&queue);
                         let what = self.tell(&run, &outcome, began.elapsed());
@@ -91,30 +104,33 @@ impl Runner<'_> {
                 });
             }
         });
-        Ok(queue.into_inner().unwrap_or_else(|poisoned| poisoned.into_inner()).outcomes)
+        let outcomes = queue.into_inner().unwrap_or_else(|poisoned| poisoned.into_inner()).outcomes;
+        Ok(Ran { outcomes, encoders_agree: checked.encoders_agree })
     }
 
     fn stopped(&self) -> bool {
         self.children.stop.load(Ordering::SeqCst)
     }
 
-    /// Asks the binary whether it understands the evaluation and every arm before any time is spent. Answers the resolved
-    /// evaluation; `None` when stopped.
-    fn check(&self, runs: &[PlannedRun]) -> Result<Option<Value>> {
+    /// Asks the binary to resolve the evaluation and every arm before any time is spent. `None` when stopped.
+    fn check(&self, runs: &[PlannedRun]) -> Result<Option<Checked>> {
         let show = strings(["config", "show", &self.study.evaluation.to_string_lossy(), "--evaluation"]);
         let protocol = match self.children.run(&show, || {})? {
-            Ended::Well(text) => text,
+            Ended::Well(text) => resolved(&text)?,
             Ended::Stopped => return Ok(None),
             Ended::Badly(message) => bail!("the evaluation cannot be used: {message}"),
         };
-        let protocol: toml::Table = protocol.parse().context("`diptych config show` did not print TOML")?;
         let seed = self.study.seeds[0];
         let mut problems: Vec<String> = Vec::new();
+        let mut encoders: Vec<[Option<toml::Value>; 2]> = Vec::new();
         for run in runs.iter().filter(|run| run.seed == seed) {
-            let mut check = strings(["config", "check", &run.config.to_string_lossy()]);
-            add_sets(&mut check, &run.sets);
-            match self.children.run(&check, || {})? {
-                Ended::Well(_) => {}
+            let mut show = strings(["config", "show", &run.config.to_string_lossy()]);
+            add_sets(&mut show, &run.sets);
+            match self.children.run(&show, || {})? {
+                Ended::Well(text) => {
+                    let mut config = resolved(&text)?;
+                    encoders.push(["encoder", "input"].map(|section| config.remove(section)));
+                }
                 Ended::Stopped => return Ok(None),
                 // The arms of a base have its problems in common.
                 Ended::Badly(message) if problems.contains(&message) => {}
@@ -124,13 +140,14 @@ impl Runner<'_> {
         if !problems.is_empty() {
             bail!("{}", problems.join("\n"));
         }
-        Ok(Some(serde_json::to_value(protocol)?))
+        let encoders_agree = encoders.windows(2).all(|pair| pair[0] == pair[1]);
+        Ok(Some(Checked { protocol: serde_json::to_value(protocol)?, encoders_agree }))
     }
 
     fn perform(
         &self,
         run: &PlannedRun,
-        protocol: &Value,
+        checked: &Checked,
         line: &Line,
         progress: &Progress,
     ) -> Result<Outcome> {
@@ -159,11 +176,11 @@ impl Runner<'_> {
         folder.note(run)?;
         let mut did_something = !was_finished;
         for weights in [Weights::Trained, Weights::Random] {
-            if weights == Weights::Random && !self.wants_random(run) {
+            if weights == Weights::Random && !self.wants_random(run, checked) {
                 continue;
             }
-            let known =
-                folder.evaluation(weights).is_some_and(|known| same_protocol(&known["protocol"], protocol));
+            let known = folder.evaluation(weights);
+            let known = known.is_some_and(|known| same_protocol(&known["protocol"], &checked.protocol));
             if known {
                 continue;
             }
@@ -194,8 +211,11 @@ impl Runner<'_> {
     }
 
     /// The untrained encoder of a seed is the same for all bases and variants.
-    fn wants_random(&self, run: &PlannedRun) -> bool {
-        self.random_init && run.base == self.study.bases[0].id && run.variant == self.study.baseline
+    fn wants_random(&self, run: &PlannedRun, checked: &Checked) -> bool {
+        self.study.random_init
+            && checked.encoders_agree
+            && run.base == self.study.bases[0].id
+            && run.variant == self.study.baseline
     }
 
     fn with_remedy(&self, message: String, folder: &Folder) -> String {
@@ -226,6 +246,11 @@ impl Runner<'_> {
 fn lock(queue: &Mutex<Queue>) -> std::sync::MutexGuard<'_, Queue> {
     // What a thread that panicked left is still a list of outcomes.
     queue.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+}
+
+/// What `diptych config show` printed.
+fn resolved(text: &str) -> Result<toml::Table> {
+    text.parse().context("`diptych config show` did not print TOML")
 }
 
 /// Step and loss of a run at work.

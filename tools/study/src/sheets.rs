@@ -1,5 +1,7 @@
 //! Contact sheets: in each arm the views of the same images with the same draws, so that one sees what a removal changed.
 
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::io::Cursor;
 use std::path::{Path, PathBuf};
 
@@ -27,6 +29,8 @@ pub fn add(report: &mut Study, runs: &[PlannedRun], out: &Path, plugin_path: &[P
         Ok(registry) => registry,
         Err(error) => return report.remarks.push(format!("There are no pictures of the views: {error}.")),
     };
+    // Listing a large folder takes a while, and the arms of a study share theirs.
+    let mut sources: BTreeMap<PathBuf, FolderSource> = BTreeMap::new();
     for variant in report.variants.clone() {
         let mut drawn: Vec<ViewSet> = Vec::new();
         for method in report.methods.clone() {
@@ -39,7 +43,11 @@ pub fn add(report: &mut Study, runs: &[PlannedRun], out: &Path, plugin_path: &[P
                 if drawn.contains(&arm.views) {
                     return Ok(None);
                 }
-                let picture = arm.draw()?;
+                let source = match sources.entry(arm.data.clone()) {
+                    Entry::Occupied(known) => known.into_mut(),
+                    Entry::Vacant(new) => new.insert(FolderSource::open(&arm.data)?),
+                };
+                let picture = arm.draw(source)?;
                 drawn.push(arm.views);
                 Ok(Some(picture))
             });
@@ -90,8 +98,7 @@ fn arm(folder: &Folder, registry: &Registry) -> Result<Arm> {
 
 impl Arm {
     /// Columns are images, rows the original and its views. Also answers the number of views.
-    fn draw(&self) -> Result<(RgbImage, usize)> {
-        let source = FolderSource::open(&self.data)?;
+    fn draw(&self, source: &dyn Source) -> Result<(RgbImage, usize)> {
         let original = ViewSet { views: vec![View { name: "original".into(), operators: Vec::new() }] };
         let (mut originals, mut views) = (Preview::new(&original)?, Preview::new(&self.views)?);
         let columns = IMAGES.min(source.len());
@@ -101,8 +108,8 @@ impl Arm {
         for column in 0..columns {
             // Spread over the source, and so over its classes.
             let index = (2 * column + 1) * source.len() / (2 * columns);
-            let mut rendered = originals.render_sample(&source, index, self.seed, 0)?;
-            rendered.extend(views.render_sample(&source, index, self.seed, 0)?);
+            let mut rendered = originals.render_sample(source, index, self.seed, 0)?;
+            rendered.extend(views.render_sample(source, index, self.seed, 0)?);
             for (row, view) in rendered.into_iter().enumerate() {
                 let image = RgbImage::from_raw(view.size.width, view.size.height, view.pixels)
                     .ok_or_else(|| anyhow!("a view has fewer pixels than its size says"))?;

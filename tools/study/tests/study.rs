@@ -1,25 +1,30 @@
 //! Whole studies, with a shell script in place of the `diptych` binary.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, LazyLock};
 
 use diptych_study::{StudyOptions, StudyOutcome};
 
-/// What the script does: logs its arguments; `config` always agrees, unless the arguments hold a misspelt name; `train`
+/// What the script does: logs its arguments; `config show` knows an encoder whose width is 16 unless told otherwise, and
+/// refuses a misspelt name; `train`
 /// writes a run whose accuracy follows from its folder's name, and is at once done with a finished one; a file `fail`
 /// makes it fail where the folder's name holds the file's text; a fifo `hold` makes it tell that it has begun and wait for
 /// SIGINT; a file `other` makes it refuse finished runs.
 const SCRIPT: &str = r#"#!/bin/sh
-here="HERE"
+here=$(dirname "$0")
 echo "$@" >> "$here/log"
 case "$1 $2" in
-  "config show") echo 'k = 20'; exit 0 ;;
-  "config check")
-    case "$*" in *graysacle*) echo 'error: no operator is called `graysacle`, did you mean `grayscale`?' >&2; exit 1 ;; esac
+  "config show")
+    case "$*" in
+      *graysacle*) echo 'error: no operator is called `graysacle`, did you mean `grayscale`?' >&2; exit 1 ;;
+      *--evaluation*) echo 'k = 20' ;;
+      *encoder.width=32*) echo 'encoder = { id = "cnn", width = 32 }' ;;
+      *) echo 'encoder = { id = "cnn", width = 16 }' ;;
+    esac
     exit 0 ;;
 esac
 report() { printf '{"state": "%s", "fingerprint": "%s", "seconds": 1.5, "step": 2, "steps": 2}' "$1" "$fingerprint" > "$out/run.json"; }
@@ -51,8 +56,9 @@ if [ "$1" = evaluate ]; then
   fingerprint=$(basename "$2")
   case "$fingerprint" in *a-baseline*) top1=0.9 ;; *b-baseline*) top1=0.8 ;; a-*) top1=0.3 ;; *) top1=0.7 ;; esac
   name=evaluation.json
-  case "$*" in *--random-init*) name=evaluation_random_init.json; top1=0.2 ;; esac
-  printf '{"fingerprint": "%s", "protocol": {"k": 20}, "classes": ["x", "y", "z", "w"], "linear": {"top1": %s}, "knn": {"top1": 0.5}}' "$fingerprint" "$top1" > "$2/$name"
+  step=2
+  case "$*" in *--random-init*) name=evaluation_random_init.json; top1=0.2; step=0 ;; esac
+  printf '{"fingerprint": "%s", "step": %s, "protocol": {"k": 20}, "classes": ["x", "y", "z", "w"], "linear": {"top1": %s}, "knn": {"top1": 0.5}}' "$fingerprint" "$step" "$top1" > "$2/$name"
 fi
 "#;
 
@@ -71,6 +77,16 @@ label = "B"
 remove = ["grayscale"]
 "#;
 
+/// The script's folder. Written once, before any test starts a process: one that is started while the file is open for
+/// writing inherits it, and then the script is too busy to be run.
+static PROGRAM: LazyLock<tempfile::TempDir> = LazyLock::new(|| {
+    let folder = tempfile::tempdir().unwrap();
+    let script = folder.path().join("diptych");
+    fs::write(&script, SCRIPT).unwrap();
+    fs::set_permissions(&script, fs::Permissions::from_mode(0o755)).unwrap();
+    folder
+});
+
 struct Fixture {
     folder: tempfile::TempDir,
     stop: Arc<AtomicBool>,
@@ -80,9 +96,7 @@ impl Fixture {
     fn new() -> Fixture {
         let folder = tempfile::tempdir().unwrap();
         let fixture = Fixture { folder, stop: Arc::default() };
-        let script = fixture.path("diptych");
-        fs::write(&script, SCRIPT.replace("HERE", &fixture.folder.path().display().to_string())).unwrap();
-        fs::set_permissions(&script, fs::Permissions::from_mode(0o755)).unwrap();
+        symlink(PROGRAM.path().join("diptych"), fixture.path("diptych")).unwrap();
         fs::write(fixture.path("run.toml"), "").unwrap();
         fs::write(fixture.path("evaluation.toml"), "").unwrap();
         fs::write(fixture.path("study.toml"), STUDY).unwrap();
@@ -173,6 +187,37 @@ fn an_evaluation_under_another_protocol_is_done_again() {
     let outcome = fixture.run();
     assert_eq!((outcome.finished, outcome.skipped), (8, 7));
     assert_eq!(fixture.take_log("evaluate").len(), 1);
+}
+
+#[test]
+fn an_evaluation_of_weights_of_another_step_or_of_none_that_it_names_is_done_again() {
+    let fixture = Fixture::new();
+    fixture.run();
+    fixture.forget_log();
+    for (run, step) in [("a-baseline-seed0", "\"step\": 1, "), ("b-baseline-seed0", "")] {
+        let old = fixture.path("out/runs").join(run).join("evaluation.json");
+        let text = fs::read_to_string(&old).unwrap();
+        fs::write(&old, text.replace("\"step\": 2, ", step)).unwrap();
+    }
+    let report = diptych_study::report(&fixture.options()).unwrap();
+    assert_eq!(report.finished, 6, "a report alone does not use them");
+    let outcome = fixture.run();
+    assert_eq!((outcome.finished, outcome.skipped), (8, 6));
+    assert_eq!(fixture.take_log("evaluate").len(), 2);
+}
+
+#[test]
+fn encoders_are_compared_as_they_are_resolved_not_as_they_are_written() {
+    for (width, evaluated) in [(16, 2), (32, 0)] {
+        let fixture = Fixture::new();
+        let base = format!("[bases.b]\nset = [\"encoder.width={width}\"]");
+        fs::write(fixture.path("study.toml"), STUDY.replace("[bases.b]", &base)).unwrap();
+        assert!(fixture.run().is_complete());
+        let random = fixture.take_log("evaluate").into_iter().filter(|line| line.contains("--random-init"));
+        assert_eq!(random.count(), evaluated, "width {width}");
+        let remark = "The arms have different encoders, so no untrained encoder was evaluated.";
+        assert_eq!(fixture.out("report.html").contains(remark), evaluated == 0, "width {width}");
+    }
 }
 
 #[test]

@@ -10,8 +10,8 @@ use super::Plugins;
 use crate::console;
 
 /// Runs a study: every method with every variant and seed, each run a process of its own, then the evaluations,
-/// tables, charts and the report. Runs that are finished are skipped, so the same command goes on after an
-/// interruption.
+/// tables, charts and the report. The same command goes on after an interruption: runs that are finished are skipped,
+/// interrupted and failed ones go on from their last checkpoint. One run's failure ends no other run.
 #[derive(clap::Args)]
 #[command(after_help = "Example:\n  diptych study configs/studies/quickstart.toml --out runs/quickstart")]
 pub struct Arguments {

@@ -15,7 +15,7 @@ use std::time::Instant;
 use diptych_config::Document;
 use diptych_host::Registry;
 use diptych_pipeline::decode::{DecodeOptions, DecodedImage, decode};
-use diptych_pipeline::{FolderSource, HeapAllocator, Loader, LoaderOptions, Source, ViewSet};
+use diptych_pipeline::{FolderSource, HeapAllocator, Loader, LoaderOptions, SampleData, Source, ViewSet};
 use diptych_test_support::{built_plugin, repository};
 
 type Failure = Box<dyn std::error::Error>;
@@ -65,11 +65,11 @@ fn measure(source: &Arc<dyn Source>, views: &ViewSet, workers: usize) -> Result<
 }
 
 fn decode_only(source: &dyn Source) -> Result<f64, Failure> {
-    let (mut bytes, mut image) = (Vec::new(), DecodedImage::default());
+    let (mut data, mut image) = (SampleData::default(), DecodedImage::default());
     let start = Instant::now();
     for sample in 0..SAMPLES {
-        source.read(sample % source.len(), &mut bytes)?;
-        decode(&bytes, &DecodeOptions::default(), &mut image)?;
+        source.read(sample % source.len(), &mut data)?;
+        decode(&data.bytes, &DecodeOptions::default(), &mut image)?;
     }
     Ok(SAMPLES as f64 / start.elapsed().as_secs_f64())
 }

@@ -100,6 +100,9 @@ pub enum ReadError {
         /// What the data gives.
         decoded: Size,
     },
+    /// The file that holds it has no image at its place.
+    #[error("{0}")]
+    Stored(String),
 }
 
 impl Error {

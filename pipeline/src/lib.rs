@@ -28,5 +28,5 @@ pub use diptych_host::Size;
 pub use error::{Error, ReadError};
 pub use loader::{Loader, LoaderOptions, Skipped, Unreadable};
 pub use preview::{Preview, RenderedView};
-pub use sampler::{Cursor, Order};
-pub use source::{FolderSource, SampleInfo, Source, SourceError};
+pub use sampler::{Cursor, Order, Share};
+pub use source::{FolderSource, Form, SampleData, SampleInfo, Source, SourceError};

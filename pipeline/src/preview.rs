@@ -46,9 +46,7 @@ impl Preview {
         epoch: u64,
     ) -> Result<Vec<RenderedView>, Error> {
         let describe = |failure| match failure {
-            Failure::Unreadable(reason) => {
-                Error::Unreadable { path: source.sample(index).path.to_path_buf(), reason }
-            }
+            Failure::Unreadable(reason) => Error::Unreadable { path: source.path(index), reason },
             Failure::Fatal(error) => error,
         };
         let worker = &mut self.worker;

@@ -32,10 +32,10 @@ pub fn seed(run_seed: u64, name: &str) -> u64 {
     hasher.finish()
 }
 
-/// Stable id of a sample: the hash of its path below the source's root, with `/` between folders.
-pub fn sample_id(relative_path: &[u8]) -> u64 {
+/// Stable id of a sample: the hash of its [name](crate::source), with `/` between folders.
+pub fn sample_id(name: &[u8]) -> u64 {
     let mut hasher = hasher("sample");
-    hasher.write(relative_path);
+    hasher.write(name);
     hasher.finish()
 }
 

@@ -8,15 +8,15 @@ use crate::augment::{Buffers, Chain, ViewSet, plan_all};
 use crate::counters::Meters;
 use crate::decode::{self, DecodeOptions, DecodedImage};
 use crate::error::{Error, ReadError};
-use crate::source::Source;
+use crate::source::{Form, SampleData, Source};
 
 /// One worker's instances and buffers; nothing is allocated per sample once the buffers have grown.
 pub(crate) struct Worker {
     pub chains: Vec<Chain>,
     /// Sizes of the planned views.
     pub sizes: Vec<Size>,
-    /// Encoded bytes of the planned sample.
-    bytes: Vec<u8>,
+    /// The planned sample as its source gave it.
+    data: SampleData,
     /// Size of the planned sample, as its header says.
     input: Size,
     decoded: DecodedImage,
@@ -43,7 +43,7 @@ impl Worker {
         Ok(Worker {
             chains: views.chains()?,
             sizes: Vec::new(),
-            bytes: Vec::new(),
+            data: SampleData::default(),
             input: Size::default(),
             decoded: DecodedImage::default(),
             buffers: Buffers::default(),
@@ -61,18 +61,24 @@ impl Worker {
         meters: &Meters,
     ) -> Result<(), Failure> {
         let start = Instant::now();
-        source.read(index, &mut self.bytes)?;
+        source.read(index, &mut self.data)?;
         meters.read.worked(start);
-        self.input = decode::probe(&self.bytes)?;
-        if u64::from(self.input.width) * u64::from(self.input.height) > self.options.maximum_pixels {
+        self.input = match self.data.form {
+            Form::Encoded => decode::probe(&self.data.bytes)?,
+            Form::Rgb8(size) => size,
+        };
+        if self.data.form == Form::Encoded
+            && u64::from(self.input.width) * u64::from(self.input.height) > self.options.maximum_pixels
+        {
             // Decoding refuses it, with its own message and before it decodes anything.
-            decode::decode(&self.bytes, &self.options, &mut self.decoded)?;
+            decode::decode(&self.data.bytes, &self.options, &mut self.decoded)?;
         }
         let start = Instant::now();
-        let sample = source.sample(index);
-        plan_all(&mut self.chains, self.input, (seed, epoch, sample.id), &mut self.sizes).map_err(
+        let id = source.sample(index).id;
+        plan_all(&mut self.chains, self.input, (seed, epoch, id), &mut self.sizes).map_err(
             |(chain, error)| {
-                Failure::Fatal(Error::operator(&self.chains[chain].name, error, Some(sample.path)))
+                let path = source.path(index);
+                Failure::Fatal(Error::operator(&self.chains[chain].name, error, Some(&path)))
             },
         )?;
         meters.augment.spent(start);
@@ -88,7 +94,15 @@ impl Worker {
         slots: &mut [&mut [u8]],
     ) -> Result<(), Failure> {
         let start = Instant::now();
-        decode::decode(&self.bytes, &self.options, &mut self.decoded)?;
+        match self.data.form {
+            Form::Encoded => {
+                decode::decode(&self.data.bytes, &self.options, &mut self.decoded)?;
+            }
+            Form::Rgb8(size) => {
+                (self.decoded.width, self.decoded.height) = (size.width, size.height);
+                std::mem::swap(&mut self.decoded.pixels, &mut self.data.bytes);
+            }
+        }
         meters.decode.worked(start);
         let decoded = self.decoded.size();
         if decoded != self.input {
@@ -97,7 +111,7 @@ impl Worker {
         let start = Instant::now();
         for (chain, slot) in self.chains.iter_mut().zip(slots) {
             chain.apply(&self.decoded, &mut self.buffers, slot).map_err(|error| {
-                Failure::Fatal(Error::operator(&chain.name, error, Some(source.sample(index).path)))
+                Failure::Fatal(Error::operator(&chain.name, error, Some(&source.path(index))))
             })?;
         }
         meters.augment.worked(start);

@@ -136,9 +136,9 @@ impl Shared {
             };
             match self.options.unreadable {
                 Unreadable::Error => {
-                    return Err(Error::Unreadable { path: sample.path.to_path_buf(), reason }.into());
+                    return Err(Error::Unreadable { path: self.source.path(candidate), reason }.into());
                 }
-                Unreadable::Skip { .. } => self.skips.note(candidate, sample, reason)?,
+                Unreadable::Skip { .. } => self.skips.note(candidate, self.source.path(candidate), reason)?,
             }
             if self.options.order == Order::Sequential {
                 return Ok(None);
@@ -147,7 +147,7 @@ impl Shared {
         }
         Err(Error::Options(format!(
             "found no readable image among {SUBSTITUTES} drawn in place of {}; too many files are damaged",
-            self.source.sample(index).path.display()
+            self.source.path(index).display()
         ))
         .into())
     }
@@ -177,7 +177,7 @@ impl Shared {
             None => Ok(()),
             Some(view) => Err(Error::Sizes {
                 view: worker.chains[view].name.clone(),
-                path: self.source.sample(index).path.to_path_buf(),
+                path: self.source.path(index),
                 found: worker.sizes[view],
                 expected: self.sizes[view],
             }),

@@ -31,7 +31,7 @@ use crate::collate::{Allocate, Batch, Ring};
 use crate::counters::{Counters, Meters};
 use crate::decode::DecodeOptions;
 use crate::error::Error;
-use crate::sampler::{Cursor, Order, Sampler};
+use crate::sampler::{Cursor, Order, Sampler, SamplerOptions, Share};
 use crate::source::Source;
 use crate::worker::{Failure, Worker};
 use builder::{Builder, Shared};
@@ -54,6 +54,8 @@ pub struct LoaderOptions {
     pub seed: u64,
     /// Order of the samples within an epoch.
     pub order: Order,
+    /// The part of every batch that is made here, of a run on several processes; `batch_size` is that of this part.
+    pub share: Share,
     /// Whether an epoch's last batch is left out when it is smaller than the others.
     pub drop_last: bool,
     /// What happens to images that cannot be read.
@@ -74,6 +76,7 @@ impl Default for LoaderOptions {
             queue_batches: 4,
             seed: 0,
             order: Order::Shuffled,
+            share: Share::default(),
             drop_last: true,
             unreadable: Unreadable::Error,
             start: Cursor::default(),
@@ -127,8 +130,17 @@ impl Loader {
             .build()
             .map_err(|error| Error::Threads(error.to_string()))?;
 
-        let sampler =
-            Sampler::new(options.seed, options.order, source.len(), options.batch_size, options.drop_last);
+        let sampler = Sampler::new(
+            source.len(),
+            source.shards(),
+            SamplerOptions {
+                seed: options.seed,
+                order: options.order,
+                batch_size: options.batch_size,
+                share: options.share,
+                drop_last: options.drop_last,
+            },
+        );
         let queue = options.queue_batches.div_ceil(BUILDERS);
         // What the queues and the builders hold: a consumer that takes a batch for each that it gives back never fills it.
         let ring = Ring::new(sizes.clone(), options.batch_size, BUILDERS * (queue + 1));
@@ -241,11 +253,30 @@ fn check(options: &LoaderOptions, source: &dyn Source, views: &ViewSet) -> Resul
     if u32::try_from(samples).is_err() {
         return Err(Error::Options(format!("found {samples} images, expected at most {}", u32::MAX)));
     }
-    if samples == 0 || options.drop_last && samples < options.batch_size {
+    let Share { rank, world_size } = options.share;
+    if rank >= world_size {
         return Err(Error::Options(format!(
-            "found {samples} images, fewer than the batch_size of {}; lower batch_size or add images",
+            "found rank {rank} of {world_size}, expected it below the world size"
+        )));
+    }
+    let global = options.batch_size.saturating_mul(world_size);
+    if samples == 0 || options.drop_last && samples < global {
+        let ranks = if world_size == 1 { String::new() } else { format!(" times {world_size} ranks") };
+        return Err(Error::Options(format!(
+            "found {samples} images, fewer than the batch_size of {}{ranks}; lower batch_size or add images",
             options.batch_size
         )));
+    }
+    if let Order::ShardShuffled { buffer } = options.order {
+        if buffer == 0 {
+            return Err(Error::Options("found a shuffle buffer of 0 samples, expected at least 1".into()));
+        }
+        if source.shards().is_empty() {
+            return Err(Error::Options(
+                "found a source whose samples are single files, expected shards to shuffle; leave the shuffle buffer out"
+                    .into(),
+            ));
+        }
     }
     Ok(())
 }
@@ -259,7 +290,7 @@ fn view_sizes(source: &dyn Source, worker: &mut Worker, options: &LoaderOptions)
             Ok(()) => return Ok(worker.sizes.clone()),
             Err(Failure::Fatal(error)) => return Err(error),
             Err(Failure::Unreadable(reason)) => {
-                let error = Error::Unreadable { path: source.sample(index).path.to_path_buf(), reason };
+                let error = Error::Unreadable { path: source.path(index), reason };
                 if options.unreadable == Unreadable::Error {
                     return Err(error);
                 }

@@ -5,7 +5,6 @@ use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 
 use crate::error::{Error, ReadError};
-use crate::source::SampleInfo;
 
 /// What happens to images that cannot be read.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -45,9 +44,8 @@ impl SkipLog {
         SkipLog { samples, limit_fraction, skipped: Mutex::default() }
     }
 
-    /// Notes that sample `index` was skipped; an error when it was one too many.
-    pub fn note(&self, index: usize, sample: SampleInfo<'_>, reason: ReadError) -> Result<(), Error> {
-        let path = sample.path.to_path_buf();
+    /// Notes that sample `index` at `path` was skipped; an error when it was one too many.
+    pub fn note(&self, index: usize, path: PathBuf, reason: ReadError) -> Result<(), Error> {
         // A panic elsewhere leaves the map whole.
         let mut skipped = self.skipped.lock().unwrap_or_else(PoisonError::into_inner);
         skipped.entry(index).or_insert_with(|| Skipped { path: path.clone(), reason: reason.to_string() });

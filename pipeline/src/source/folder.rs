@@ -5,14 +5,15 @@
 
 use std::fs::File;
 use std::hash::Hasher;
-use std::io::{self, Read};
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
 use walkdir::WalkDir;
 
-use super::{SampleInfo, Source, SourceError};
+use super::{Form, SampleData, SampleInfo, Source, SourceError, names};
 use crate::decode;
+use crate::error::ReadError;
 use crate::random;
 
 /// Images of a folder, sorted by the bytes of their paths.
@@ -80,10 +81,16 @@ impl FolderSource {
             }
         };
         let identity = identity(&images);
+        let ids = names::ids(
+            images.len(),
+            |index| names::without_suffix(bytes_of(&images[index].relative)),
+            |index| bytes_of(&images[index].relative),
+        );
         let samples = images
             .into_iter()
-            .map(|entry| Sample {
-                id: random::sample_id(bytes_of(&entry.relative)),
+            .zip(ids)
+            .map(|(entry, id)| Sample {
+                id,
                 label: classes.as_ref().zip(class_of(&entry.relative)).map(|(classes, class)| {
                     // The names were made from these very entries and are sorted.
                     classes.binary_search(&class).map_or(-1, |index| index as i64)
@@ -112,14 +119,19 @@ impl Source for FolderSource {
         self.samples.len()
     }
 
-    fn sample(&self, index: usize) -> SampleInfo<'_> {
+    fn sample(&self, index: usize) -> SampleInfo {
         let sample = &self.samples[index];
-        SampleInfo { id: sample.id, path: &sample.path, label: sample.label }
+        SampleInfo { id: sample.id, label: sample.label }
     }
 
-    fn read(&self, index: usize, bytes: &mut Vec<u8>) -> io::Result<()> {
-        bytes.clear();
-        File::open(&self.samples[index].path)?.read_to_end(bytes)?;
+    fn path(&self, index: usize) -> PathBuf {
+        self.samples[index].path.clone()
+    }
+
+    fn read(&self, index: usize, data: &mut SampleData) -> Result<(), ReadError> {
+        data.form = Form::Encoded;
+        data.bytes.clear();
+        File::open(&self.samples[index].path)?.read_to_end(&mut data.bytes)?;
         Ok(())
     }
 
@@ -252,14 +264,10 @@ mod tests {
         ]);
         let source = FolderSource::open(folder.path()).unwrap();
         assert_eq!(source.classes().unwrap(), ["cat", "dog"]);
-        let samples: Vec<_> = (0..source.len())
-            .map(|index| source.sample(index))
-            .map(|sample| (sample.path.strip_prefix(folder.path()).unwrap().to_str().unwrap(), sample.label))
-            .collect();
-        assert_eq!(
-            samples,
-            [("cat/deep/er/1.jpg", Some(0)), ("dog/10.png", Some(1)), ("dog/2.png", Some(1))]
-        );
+        let samples: Vec<_> =
+            (0..source.len()).map(|index| (source.path(index), source.sample(index).label)).collect();
+        let expected = [("cat/deep/er/1.jpg", 0), ("dog/10.png", 1), ("dog/2.png", 1)];
+        assert_eq!(samples, expected.map(|(path, label)| (folder.path().join(path), Some(label))));
         assert_eq!(source.ignored(), 1);
         assert!(source.summary().ends_with("2 classes; left out 1 file that is no image (empty/readme.txt)"));
     }
@@ -269,9 +277,9 @@ mod tests {
         let folder = folder(&[("b", PNG), ("a.txt", PNG)]);
         let source = FolderSource::open(folder.path()).unwrap();
         assert_eq!((source.len(), source.classes(), source.sample(1).label), (2, None, None));
-        let mut bytes = vec![1, 2, 3];
-        source.read(0, &mut bytes).unwrap();
-        assert_eq!(bytes, PNG);
+        let mut data = SampleData { form: Form::Rgb8(Default::default()), bytes: vec![1, 2, 3] };
+        source.read(0, &mut data).unwrap();
+        assert_eq!((data.form, data.bytes.as_slice()), (Form::Encoded, PNG));
     }
 
     #[test]
@@ -297,6 +305,15 @@ mod tests {
         let open = |name: &str| FolderSource::open(&folder.path().join(name)).unwrap_err().to_string();
         assert!(open("nowhere").starts_with("cannot read "));
         assert!(open("a.png").contains("is a file, expected a folder"));
+    }
+
+    #[test]
+    fn the_id_is_the_hash_of_the_name_without_suffix_unless_two_files_share_it() {
+        let folder = folder(&[("cat/a.b.png", PNG), ("dog/1.jpg", PNG), ("dog/1.png", PNG)]);
+        let source = FolderSource::open(folder.path()).unwrap();
+        let ids: Vec<u64> = (0..source.len()).map(|index| source.sample(index).id).collect();
+        let names: [&[u8]; 3] = [b"cat/a.b", b"dog/1.jpg", b"dog/1.png"];
+        assert_eq!(ids, names.map(random::sample_id));
     }
 
     #[test]

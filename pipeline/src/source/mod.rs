@@ -2,24 +2,50 @@
 //!
 //! A source is opened once, knows its samples in a fixed order, and is then only read, by many workers at
 //! once.
+//!
+//! A sample's *name* is its path within the data set without the suffix, `n01440764/n01440764_10026`; its id is the
+//! hash of that name. So the same images have the same ids, and with them the same views, whatever they are stored in.
 
 mod folder;
+mod names;
 
 pub use folder::FolderSource;
 
 use std::io;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
+
+use diptych_host::Size;
+
+use crate::error::ReadError;
 
 /// What is known of a sample without reading it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct SampleInfo<'a> {
+pub struct SampleInfo {
     /// Stable id: random draws are keyed by it, so that they survive a move of the data set and files that
     /// are added to it.
     pub id: u64,
-    /// For messages and logs.
-    pub path: &'a Path,
     /// Index of its class among [`Source::classes`]; `None` without labels.
     pub label: Option<i64>,
+}
+
+/// The content of one sample. Reading many samples into one reuses its memory.
+#[derive(Debug, Default)]
+pub struct SampleData {
+    /// What `bytes` are.
+    pub form: Form,
+    /// An image file, or pixels.
+    pub bytes: Vec<u8>,
+}
+
+/// How a source hands out an image.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Form {
+    /// The bytes of an image file.
+    #[default]
+    Encoded,
+    /// Pixels, upright: row by row, red, green, blue.
+    Rgb8(Size),
 }
 
 /// Samples, by index from 0.
@@ -33,10 +59,13 @@ pub trait Source: Send + Sync {
     }
 
     /// Sample `index`, below [`len`](Self::len).
-    fn sample(&self, index: usize) -> SampleInfo<'_>;
+    fn sample(&self, index: usize) -> SampleInfo;
 
-    /// Replaces the content of `bytes` by the encoded image of sample `index`.
-    fn read(&self, index: usize, bytes: &mut Vec<u8>) -> io::Result<()>;
+    /// Where sample `index` lies, for messages and logs: its file, or the file that holds it and its place there.
+    fn path(&self, index: usize) -> PathBuf;
+
+    /// Replaces the content of `data` by that of sample `index`. An error is this sample's alone.
+    fn read(&self, index: usize, data: &mut SampleData) -> Result<(), ReadError>;
 
     /// Names of the classes in the order of the labels; `None` without labels.
     fn classes(&self) -> Option<&[String]>;
@@ -47,6 +76,12 @@ pub trait Source: Send + Sync {
 
     /// One line on what it holds, for logs.
     fn summary(&self) -> String;
+
+    /// Runs of samples that are stored together, so that reading one makes its neighbours cheap; all samples in their
+    /// order. Empty where every sample is a file of its own.
+    fn shards(&self) -> Vec<Range<usize>> {
+        Vec::new()
+    }
 }
 
 /// Why a source could not be opened.

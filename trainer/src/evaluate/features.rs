@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use diptych_pipeline::{Cursor, Loader, LoaderOptions, Order, Source};
+use diptych_pipeline::{Cursor, Loader, LoaderOptions, Order, Share, Source};
 use tch::{Device, Kind, Tensor};
 
 use crate::config::{EvaluationConfig, InputConfig};
@@ -36,6 +36,7 @@ pub(super) fn extract(
         queue_batches: 2,
         seed: 0,
         order: Order::Sequential,
+        share: Share::default(),
         drop_last: false,
         unreadable: config.reading.policy(),
         maximum_pixels: config.reading.maximum_pixels,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
-use diptych_pipeline::{Cursor, Loader, LoaderOptions, Order, Source};
+use diptych_pipeline::{Cursor, Loader, LoaderOptions, Order, Share, Source};
 use tch::{Device, Tensor};
 
 use super::{Summary, TrainOptions};
@@ -317,6 +317,7 @@ fn start_loader(
         queue_batches: config.loader.queue_batches,
         seed: config.seed,
         order: Order::Shuffled,
+        share: Share::default(),
         drop_last: true,
         unreadable: config.data.reading.policy(),
         start: Cursor { epoch: state.epoch, batch: state.batch },

@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 use diptych_config::Document;
 use diptych_host::Registry;
 use diptych_pipeline::decode::{DecodeOptions, DecodedImage, decode};
-use diptych_pipeline::{FolderSource, Preview, Source, ViewSet};
+use diptych_pipeline::{FolderSource, Form, Preview, SampleData, Source, ViewSet};
 use diptych_trainer::config::RunConfig;
 use image::imageops::{self, FilterType};
 use image::{Rgb, RgbImage};
@@ -53,7 +53,7 @@ pub fn run(arguments: Arguments, plugins: &Plugins) -> Result<ExitCode> {
     let mut rows = Vec::new();
     for index in 0..source.len().min(count.into()) {
         let rendered = preview.render_sample(&source, index, seed, epoch)?;
-        console::print(&format!("{}\n", source.sample(index).path.display()));
+        console::print(&format!("{}\n", source.path(index).display()));
         let mut row = vec![original(&source, index)?];
         for view in rendered {
             let draws: Vec<String> = view
@@ -85,10 +85,13 @@ fn read_views(path: &Path, sets: &[String], registry: &Registry) -> Result<ViewS
 }
 
 fn original(source: &FolderSource, index: usize) -> Result<RgbImage> {
-    let mut bytes = Vec::new();
-    source.read(index, &mut bytes)?;
+    let mut data = SampleData::default();
+    source.read(index, &mut data)?;
+    if let Form::Rgb8(size) = data.form {
+        return RgbImage::from_raw(size.width, size.height, data.bytes).context("pixels fit their size");
+    }
     let mut decoded = DecodedImage::default();
-    decode(&bytes, &DecodeOptions::default(), &mut decoded)?;
+    decode(&data.bytes, &DecodeOptions::default(), &mut decoded)?;
     RgbImage::from_raw(decoded.width, decoded.height, decoded.pixels).context("decoded pixels fit their size")
 }
 

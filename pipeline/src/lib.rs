@@ -29,4 +29,4 @@ pub use error::{Error, ReadError};
 pub use loader::{Loader, LoaderOptions, Skipped, Unreadable};
 pub use preview::{Preview, RenderedView};
 pub use sampler::{Cursor, Order, Share};
-pub use source::{FolderSource, Form, SampleData, SampleInfo, Source, SourceError};
+pub use source::{FolderSource, Form, SampleData, SampleInfo, Source, SourceError, TarSource};

@@ -174,21 +174,16 @@ fn list(root: &Path) -> Result<Vec<Entry>, SourceError> {
     let walk = WalkDir::new(root).follow_links(true).min_depth(1).into_iter();
     let mut entries = Vec::new();
     for entry in walk.filter_entry(|entry| !hidden(entry)) {
-        let entry = entry.map_err(unreadable)?;
+        let entry = entry.map_err(super::unlisted)?;
         if !entry.file_type().is_file() {
             continue;
         }
-        let bytes = entry.metadata().map_err(unreadable)?.len();
+        let bytes = entry.metadata().map_err(super::unlisted)?.len();
         // Every entry lies under the root that was walked.
         let relative = entry.path().strip_prefix(root).unwrap_or(entry.path()).to_path_buf();
         entries.push(Entry { relative, bytes, is_image: false });
     }
     Ok(entries)
-}
-
-fn unreadable(error: walkdir::Error) -> SourceError {
-    let path = error.path().unwrap_or(Path::new("")).to_path_buf();
-    SourceError::Unreadable { path, error: error.into() }
 }
 
 /// Whether the first bytes are an image's. A file that cannot be opened counts as one, so that reading it

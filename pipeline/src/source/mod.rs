@@ -6,14 +6,19 @@
 //! A sample's *name* is its path within the data set without the suffix, `n01440764/n01440764_10026`; its id is the
 //! hash of that name. So the same images have the same ids, and with them the same views, whatever they are stored in.
 
+mod files;
 mod folder;
+mod labels;
 mod names;
+mod pattern;
+mod tar;
 
 pub use folder::FolderSource;
+pub use tar::TarSource;
 
 use std::io;
 use std::ops::Range;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use diptych_host::Size;
 
@@ -109,6 +114,18 @@ pub enum SourceError {
         /// What is in it instead.
         found: String,
     },
+    /// A file, a folder or a pattern that doesn't hold what it should.
+    #[error("{path}: found {found}, expected {expected}; {remedy}")]
+    Unfit {
+        /// Where.
+        path: PathBuf,
+        /// What is there.
+        found: String,
+        /// What should be.
+        expected: String,
+        /// What to do.
+        remedy: String,
+    },
     /// Images both directly in the folder and in folders under it.
     #[error(
         "{path} is neither labelled nor flat: found {direct} images directly in it (such as {example}) and {nested} \
@@ -124,4 +141,10 @@ pub enum SourceError {
         /// Number of images in folders under it.
         nested: usize,
     },
+}
+
+/// Why a folder could not be listed.
+fn unlisted(error: walkdir::Error) -> SourceError {
+    let path = error.path().map(PathBuf::from).unwrap_or_default();
+    SourceError::Unreadable { path, error: error.into() }
 }

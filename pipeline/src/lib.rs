@@ -29,4 +29,6 @@ pub use error::{Error, ReadError};
 pub use loader::{Loader, LoaderOptions, Skipped, Unreadable};
 pub use preview::{Preview, RenderedView};
 pub use sampler::{Cursor, Order, Share};
-pub use source::{FolderSource, Form, SampleData, SampleInfo, Source, SourceError, TarSource};
+pub use source::{
+    FolderSource, Form, RawSource, SampleData, SampleInfo, Source, SourceError, Split, TarSource,
+};

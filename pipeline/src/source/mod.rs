@@ -11,9 +11,11 @@ mod folder;
 mod labels;
 mod names;
 mod pattern;
+mod raw;
 mod tar;
 
 pub use folder::FolderSource;
+pub use raw::{RawSource, Split};
 pub use tar::TarSource;
 
 use std::io;

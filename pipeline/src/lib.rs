@@ -30,5 +30,6 @@ pub use loader::{Loader, LoaderOptions, Skipped, Unreadable};
 pub use preview::{Preview, RenderedView};
 pub use sampler::{Cursor, Order, Share};
 pub use source::{
-    FolderSource, Form, RawSource, SampleData, SampleInfo, Source, SourceError, Split, TarSource,
+    FolderSource, Form, ListFields, ListSource, RawSource, SampleData, SampleInfo, Source, SourceError,
+    Split, TarSource,
 };

@@ -9,12 +9,14 @@
 mod files;
 mod folder;
 mod labels;
+mod list;
 mod names;
 mod pattern;
 mod raw;
 mod tar;
 
 pub use folder::FolderSource;
+pub use list::{ListFields, ListSource};
 pub use raw::{RawSource, Split};
 pub use tar::TarSource;
 

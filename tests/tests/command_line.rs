@@ -80,6 +80,8 @@ fn every_command_explains_itself() {
         assert!(output.status.success(), "{command}: {}", stderr(&output));
         assert!(stdout(&output).contains("Usage: diptych"), "{command}: {}", stdout(&output));
     }
+    let study = stdout(&diptych(&["study", "--help"])).replace('\n', " ");
+    assert!(study.contains("interrupted and failed ones go on from their last checkpoint"), "{study}");
 }
 
 #[test]

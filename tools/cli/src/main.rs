@@ -29,17 +29,13 @@ struct Arguments {
     command: Command,
 }
 
+// Where a variant has no text of its own, its arguments' documentation is the command's.
 #[derive(Subcommand)]
 enum Command {
-    /// Train an encoder without labels.
     Train(command::train::Arguments),
-    /// Judge a trained encoder by a linear probe and nearest neighbours.
     Evaluate(command::evaluate::Arguments),
-    /// Run a study, method by variant by seed, and write its report.
     Study(command::study::Arguments),
-    /// Draw the views that an augmentation set makes of some images.
     Preview(command::preview::Arguments),
-    /// Write the demo's labelled texture images.
     Synth(command::synth::Arguments),
     /// Show a configuration as it is after `extends` and `--set`, or only check it.
     #[command(subcommand)]

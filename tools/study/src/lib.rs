@@ -113,12 +113,12 @@ pub fn run(options: &StudyOptions) -> Result<StudyOutcome> {
     let threads = (cores / jobs).max(1);
     let runner = Runner { study: &study, out: &options.out, children, jobs, threads };
     progress.say(&format!(
-        "{}: {} runs ({} x {} x {} seeds), {jobs} at a time with {threads} {} each",
+        "{}: {} runs ({} x {} x {}), {jobs} at a time with {threads} {} each",
         study.name,
         runs.len(),
         study.bases.len(),
         study.variants.len(),
-        study.seeds.len(),
+        diptych_report::text::seeds(study.seeds.len()),
         if threads == 1 { "thread" } else { "threads" }
     ));
     let ran = runner.run(&runs, &progress);

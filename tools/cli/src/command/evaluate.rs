@@ -12,8 +12,9 @@ use diptych_trainer::evaluate::{EvaluationOptions, evaluate};
 use super::Plugins;
 use crate::console;
 
-/// Judges a run's encoder on a labelled folder: L-BFGS logistic regression and weighted nearest neighbours on
-/// frozen features. Prints a table and writes evaluation.json into the run's folder.
+/// Judge a trained encoder by a linear probe and nearest neighbours.
+///
+/// L-BFGS logistic regression and weighted nearest neighbours on the frozen features of a labelled folder. Prints a table and writes evaluation.json into the run's folder.
 #[derive(clap::Args)]
 #[command(
     after_help = "Examples:\n  diptych evaluate runs/byol configs/evaluate/demo.toml\n  diptych evaluate runs/mine configs/evaluate/demo.toml --set data.train=FOLDER --set data.test=OTHER"

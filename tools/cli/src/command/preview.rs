@@ -15,7 +15,9 @@ use image::{Rgb, RgbImage};
 use super::Plugins;
 use crate::console;
 
-/// Draws a contact sheet: a row for each image, the original first, then its views. What every operator drew is
+/// Draw the views that an augmentation set makes of some images.
+///
+/// The contact sheet has a row for each image, the original first, then its views. What every operator drew is
 /// printed. The views are those that a run with the same seed sees in that epoch.
 #[derive(clap::Args)]
 #[command(

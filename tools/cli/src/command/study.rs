@@ -9,9 +9,11 @@ use diptych_study::StudyOptions;
 use super::Plugins;
 use crate::console;
 
-/// Runs a study: every method with every variant and seed, each run a process of its own, then the evaluations,
-/// tables, charts and the report. The same command goes on after an interruption: runs that are finished are skipped,
-/// interrupted and failed ones go on from their last checkpoint. One run's failure ends no other run.
+/// Run a study, method by variant by seed, and write its report.
+///
+/// Every method runs with every variant under every seed, each run a process of its own; then come the evaluations, tables,
+/// charts and the report. One run's failure ends no other run. Given again, the command skips finished runs; interrupted
+/// and failed ones go on from their last checkpoint.
 #[derive(clap::Args)]
 #[command(after_help = "Example:\n  diptych study configs/studies/quickstart.toml --out runs/quickstart")]
 pub struct Arguments {

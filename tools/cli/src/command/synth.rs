@@ -9,7 +9,9 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::console;
 
-/// Writes a labelled folder of JPEG files: FOLDER/SPLIT/CLASS/NUMBER.jpg. The class is a texture;
+/// Write the demo's labelled texture images.
+///
+/// They are a labelled folder of JPEG files: FOLDER/SPLIT/CLASS/NUMBER.jpg. The class is a texture;
 /// colours, geometry and light are drawn for each image and say nothing about the class. The same options give
 /// the same bytes.
 #[derive(clap::Args)]

@@ -11,8 +11,9 @@ use diptych_trainer::{Outcome, TrainOptions};
 use super::Plugins;
 use crate::console;
 
-/// Trains an encoder as a configuration says and writes the run's folder: resolved configuration, metrics,
-/// TensorBoard events, log and checkpoints. Ctrl-C ends a run with a checkpoint; --resume goes on from there.
+/// Train an encoder without labels.
+///
+/// Writes the run's folder: resolved configuration, metrics, TensorBoard events, log and checkpoints. Ctrl-C ends a run with a checkpoint; --resume goes on from there.
 #[derive(clap::Args)]
 #[command(
     after_help = "Examples:\n  diptych train configs/pretrain/byol_demo.toml --out runs/byol\n  diptych train configs/pretrain/byol_demo.toml --out runs/byol --resume\n  diptych train configs/pretrain/byol_demo.toml --out runs/no-gray --set 'augmentations.remove=[\"grayscale\"]'"

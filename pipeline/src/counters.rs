@@ -106,6 +106,18 @@ pub struct Counters {
 }
 
 impl Counters {
+    /// What was done since `earlier`, counters of the same loader.
+    pub fn since(mut self, earlier: &Counters) -> Counters {
+        self.elapsed -= earlier.elapsed;
+        for (stage, before) in self.stages.iter_mut().zip(&earlier.stages) {
+            stage.items -= before.items;
+            stage.busy -= before.busy;
+            stage.waiting_for_input -= before.waiting_for_input;
+            stage.waiting_for_output -= before.waiting_for_output;
+        }
+        self
+    }
+
     /// The stage called `name`, if there is one.
     pub fn stage(&self, name: &str) -> Option<&StageCounters> {
         self.stages.iter().find(|stage| stage.name == name)

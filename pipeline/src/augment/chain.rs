@@ -107,7 +107,19 @@ impl Chain {
         self.steps.iter_mut().try_fold(input, |size, step| step.plan(size, key))
     }
 
-    /// Does what was planned to `decoded`, whose size is the planned one, and writes the view to `slot`.
+    /// What of an image of `input` pixels the planned operators will read: less than the whole where the first of them
+    /// says so, unless it works in place.
+    pub fn reads(&self, input: Size) -> Region {
+        let first =
+            self.steps.iter().find_map(|step| step.plan.map(|plan| (step.augmentation.in_place(), plan)));
+        match first {
+            Some((false, plan)) => plan.region,
+            _ => whole(input),
+        }
+    }
+
+    /// Does what was planned to `decoded`, which has the planned size and at least the region that the
+    /// chain [reads](Self::reads), and writes the view to `slot`.
     pub fn apply(
         &mut self,
         decoded: &DecodedImage,
@@ -146,7 +158,7 @@ struct View<'a> {
 
 impl View<'_> {
     fn apply(&mut self, operator: &mut Augmentation, plan: Plan, to_slot: bool) -> Result<(), InstanceError> {
-        let whole = Region { x: 0, y: 0, width: self.size.width, height: self.size.height };
+        let whole = whole(self.size);
         match (operator.works_on(), operator.in_place()) {
             (PixelFormat::Rgb8, true) => {
                 self.bring_to_bytes(to_slot);
@@ -168,10 +180,13 @@ impl View<'_> {
                 let [current, free] = &mut self.buffers.bytes;
                 // Bytes are in the slot only after the last change of size, so that they are never there
                 // here.
-                let pixels = if self.place == Place::Decoded { &self.decoded.pixels } else { &*current };
+                let (region, pixels) = match self.place {
+                    Place::Decoded => (self.decoded.region, &self.decoded.pixels),
+                    _ => (whole, &*current),
+                };
                 let output = if to_slot { &mut *self.slot } else { grown(free, length(plan.output)) };
                 operator.apply_into(
-                    &Image::rgb8(whole, pixels, 3 * self.size.width as usize),
+                    &Image::rgb8(region, pixels, 3 * region.width as usize),
                     &mut ImageMut::rgb8(plan.output, output),
                     &mut self.buffers.scratch,
                 )?;
@@ -213,14 +228,16 @@ impl View<'_> {
 
     /// Makes the `region` of the view float planes, in the first buffer. Planes stay as they are.
     fn bring_to_planes(&mut self, region: Region) {
-        let pixels = match self.place {
+        let (held, pixels) = match self.place {
             Place::Planes => return,
-            Place::Decoded => &self.decoded.pixels,
-            Place::Slot => &*self.slot,
-            Place::Bytes => &self.buffers.bytes[0],
+            Place::Decoded => (self.decoded.region, &*self.decoded.pixels),
+            Place::Slot => (whole(self.size), &*self.slot),
+            Place::Bytes => (whole(self.size), &*self.buffers.bytes[0]),
         };
         let length = length(Size { width: region.width, height: region.height });
-        to_planes(pixels, self.size, region, grown(&mut self.buffers.planes[0], length));
+        let inside = Region { x: region.x - held.x, y: region.y - held.y, ..region };
+        let held = Size { width: held.width, height: held.height };
+        to_planes(pixels, held, inside, grown(&mut self.buffers.planes[0], length));
         self.place = Place::Planes;
     }
 
@@ -234,6 +251,10 @@ impl View<'_> {
             Place::Decoded => self.slot.copy_from_slice(&self.decoded.pixels),
         }
     }
+}
+
+fn whole(size: Size) -> Region {
+    Region { x: 0, y: 0, width: size.width, height: size.height }
 }
 
 /// Number of samples (bytes or floats) of an image.

@@ -8,6 +8,9 @@
 //!   to be stored inverted, as Adobe does and as Pillow assumes.
 //! - An animation gives its first frame.
 //! - A file that ends early or whose data breaks its format's rules is an error, never a half-gray image.
+//!
+//! Of a JPEG, only the region that the views need is decoded, with the same pixels as in the whole image; what is damaged
+//! below it then goes unnoticed. The other formats are decoded whole.
 
 mod jpeg;
 mod lossless;
@@ -17,7 +20,7 @@ mod tests;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use diptych_abi::Size;
+use diptych_abi::{Region, Size};
 
 use orientation::Orientation;
 
@@ -62,21 +65,24 @@ impl Default for DecodeOptions {
     }
 }
 
-/// A decoded image. Reusing one for many files reuses its memory.
+/// A decoded image, or the region of one that was asked for. Reusing one for many files reuses its memory.
 #[derive(Clone, Debug, Default)]
 pub struct DecodedImage {
-    /// Columns.
+    /// Columns of the whole image.
     pub width: u32,
-    /// Rows.
+    /// Rows of the whole image.
     pub height: u32,
-    /// `3 * width * height` bytes: row by row, red, green, blue.
+    /// What `pixels` are of the image.
+    pub region: Region,
+    /// `3 * region.width * region.height` bytes: row by row, red, green, blue.
     pub pixels: Vec<u8>,
     /// What a decoder writes when a conversion or a rotation has to follow.
     scratch: Vec<u8>,
+    jpeg: diptych_jpeg::Decoder,
 }
 
 impl DecodedImage {
-    /// Width and height in pixels.
+    /// Width and height of the whole image in pixels.
     pub fn size(&self) -> Size {
         Size { width: self.width, height: self.height }
     }
@@ -158,7 +164,7 @@ pub fn format_of(first_bytes: &[u8]) -> Option<Format> {
 pub fn probe(bytes: &[u8]) -> Result<Size, DecodeError> {
     let format = known_format(bytes)?;
     let (size, orientation) = contain(format, || match format {
-        Format::Jpeg => jpeg::header(bytes).map(|header| (header.size, header.orientation)),
+        Format::Jpeg => jpeg::header(bytes),
         _ => lossless::header(format, bytes),
     })?;
     Ok(orientation.size_after(size))
@@ -166,17 +172,44 @@ pub fn probe(bytes: &[u8]) -> Result<Size, DecodeError> {
 
 /// Decodes `bytes` into `out`, reusing its memory. On an error `out` holds no image to be used.
 pub fn decode(bytes: &[u8], options: &DecodeOptions, out: &mut DecodedImage) -> Result<(), DecodeError> {
+    decode_any(bytes, options, None, out)
+}
+
+/// Decodes at least `region` of the upright image, whose size [`probe`] tells, as [`decode`] decodes all of it;
+/// `out.region` says what it became.
+///
+/// # Errors
+/// As [`decode`]; and a region that is empty or not within the image counts as damage of the file.
+pub fn decode_region(
+    bytes: &[u8],
+    options: &DecodeOptions,
+    region: Region,
+    out: &mut DecodedImage,
+) -> Result<(), DecodeError> {
+    decode_any(bytes, options, Some(region), out)
+}
+
+fn decode_any(
+    bytes: &[u8],
+    options: &DecodeOptions,
+    region: Option<Region>,
+    out: &mut DecodedImage,
+) -> Result<(), DecodeError> {
     let format = known_format(bytes)?;
     let (size, orientation) = contain(format, || match format {
-        Format::Jpeg => jpeg::decode(bytes, options, &mut out.pixels),
+        Format::Jpeg => jpeg::decode(bytes, options, region, &mut out.jpeg, &mut out.pixels),
         _ => lossless::decode(format, bytes, options, &mut out.pixels, &mut out.scratch),
     })?;
+    let upright = orientation.size_after(size);
+    let whole = Region { x: 0, y: 0, width: upright.width, height: upright.height };
+    out.region = region.filter(|_| format == Format::Jpeg).unwrap_or(whole);
+    (out.width, out.height) = (upright.width, upright.height);
     if orientation != Orientation::Upright {
-        orientation.apply(size, &out.pixels, &mut out.scratch);
+        let upright = Size { width: out.region.width, height: out.region.height };
+        // Turning back and forth swaps the same axes.
+        orientation.apply(orientation.size_after(upright), &out.pixels, &mut out.scratch);
         std::mem::swap(&mut out.pixels, &mut out.scratch);
     }
-    let size = orientation.size_after(size);
-    (out.width, out.height) = (size.width, size.height);
     Ok(())
 }
 

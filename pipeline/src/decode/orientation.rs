@@ -1,6 +1,6 @@
 //! EXIF orientation: how stored pixels are turned to stand upright.
 
-use diptych_abi::Size;
+use diptych_abi::{Region, Size};
 
 /// What to do to the stored image, by the EXIF tag's value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,6 +51,25 @@ impl Orientation {
     /// The upright size of an image stored with `size`.
     pub(super) fn size_after(self, size: Size) -> Size {
         if self.swaps_axes() { Size { width: size.height, height: size.width } } else { size }
+    }
+
+    /// Where `region` of the upright image is in the image as stored, whose size is `stored`.
+    pub(super) fn stored_region(self, stored: Size, region: Region) -> Region {
+        let Region { x, y, width, height } = region;
+        let upright = self.size_after(stored);
+        let (right, below) = (upright.width - x - width, upright.height - y - height);
+        let (x, y) = match self {
+            Orientation::Upright => (x, y),
+            Orientation::FlipHorizontal => (right, y),
+            Orientation::Rotate180 => (right, below),
+            Orientation::FlipVertical => (x, below),
+            Orientation::Transpose => (y, x),
+            Orientation::Rotate90 => (y, right),
+            Orientation::Transverse => (below, right),
+            Orientation::Rotate270 => (below, x),
+        };
+        let Size { width, height } = self.size_after(Size { width, height });
+        Region { x, y, width, height }
     }
 
     /// Writes the RGB image `pixels` of `size`, turned upright, to `out`.

@@ -8,8 +8,9 @@
 //! - saturation scales S of HSV by U[1 - s, 1 + s], or blends with the gray image by that factor (torchvision);
 //! - hue adds a shift from U[-h, h] turns to H of HSV, in all codes.
 
-use diptych_sdk::{Augmentation, Choice, Error, Image, ImageMut, InPlace, Parameters, Plan, PlanarF32};
+use diptych_sdk::{Augmentation, Choice, Error, ImageMut, InPlace, Parameters, Plan, PlanarF32};
 use diptych_sdk::{RandomStream, Scratch, Size};
+use multiversion::multiversion;
 
 use crate::color::{clip, larger, luma, map_pixels, smaller};
 
@@ -124,23 +125,7 @@ impl Augmentation for ColorJitter {
     }
 
     fn apply(&mut self, mut image: ImageMut<'_, PlanarF32>, _: Scratch<'_>) -> Result<(), Error> {
-        let ColorJitter { parameters, draws } = self;
-        for change in draws.order {
-            match change {
-                Change::Brightness if parameters.brightness > 0.0 => {
-                    change_brightness(&mut image, draws.brightness, parameters.brightness_mode);
-                }
-                Change::Contrast if parameters.contrast > 0.0 => {
-                    change_contrast(&mut image, draws.contrast, parameters.contrast_mode);
-                }
-                Change::Saturation if parameters.saturation > 0.0 => {
-                    change_saturation(&mut image, draws.saturation, parameters.saturation_mode);
-                }
-                Change::Hue if parameters.hue > 0.0 => change_hue(&mut image, draws.hue),
-                // Strength 0. Going through HSV by nothing would still round.
-                _ => {}
-            }
-        }
+        self.change(&mut image);
         Ok(())
     }
 
@@ -156,102 +141,163 @@ impl Augmentation for ColorJitter {
     }
 }
 
-fn change_brightness(image: &mut ImageMut<'_, PlanarF32>, shift: f32, mode: BrightnessMode) {
-    let (factor, shift) = match mode {
-        BrightnessMode::Additive => (1.0, shift),
-        BrightnessMode::Multiplicative => (larger(1.0 + shift, 0.0), 0.0),
-    };
-    for y in 0..image.height() {
-        for row in image.rows_mut(y) {
-            row.iter_mut().for_each(|sample| *sample = clip(*sample * factor + shift));
-        }
-    }
-}
-
-fn change_contrast(image: &mut ImageMut<'_, PlanarF32>, factor: f32, mode: ContrastMode) {
-    let mut means = channel_means(&image.as_image());
-    if mode == ContrastMode::GrayMean {
-        // The mean of the luma is the luma of the means.
-        means = [luma(means[0], means[1], means[2]); 3];
-    }
-    for y in 0..image.height() {
-        for (row, mean) in image.rows_mut(y).into_iter().zip(means) {
-            row.iter_mut().for_each(|sample| *sample = clip((*sample - mean) * factor + mean));
-        }
-    }
-}
-
-/// Means over all pixels. Rows are summed in eight interleaved float sums, which SIMD can hold, rows among
-/// each other in double precision.
-fn channel_means(image: &Image<'_, PlanarF32>) -> [f32; 3] {
-    const LANES: usize = 8;
-    let mut sums = [0.0_f64; 3];
-    for y in 0..image.height() {
-        for (sum, row) in sums.iter_mut().zip(image.rows(y)) {
-            let (chunks, rest) = row.as_chunks::<LANES>();
-            let mut lanes = [0.0_f32; LANES];
-            for chunk in chunks {
-                for (lane, sample) in lanes.iter_mut().zip(chunk) {
-                    *lane += sample;
+impl ColorJitter {
+    /// Does what was drawn.
+    fn change(&self, image: &mut ImageMut<'_, PlanarF32>) {
+        let changes = self.draws.order.map(|change| self.row_change(change));
+        match self.draws.order.iter().position(|&change| change == Change::Contrast) {
+            Some(contrast) if self.parameters.contrast > 0.0 => {
+                let (before, after) = changes.split_at(contrast);
+                let mut sums = [0.0; 3];
+                for y in 0..image.height() {
+                    let [red, green, blue] = image.rows_mut(y);
+                    change_row(red, green, blue, before);
+                    add_sums(red, green, blue, &mut sums);
+                }
+                let count = f64::from(image.width()) * f64::from(image.height());
+                let scaling = self.scaling(sums.map(|sum| (sum / count) as f32));
+                for y in 0..image.height() {
+                    let [red, green, blue] = image.rows_mut(y);
+                    change_row(red, green, blue, &[scaling]);
+                    change_row(red, green, blue, after);
                 }
             }
-            *sum += f64::from(lanes.iter().sum::<f32>() + rest.iter().sum::<f32>());
+            _ => {
+                for y in 0..image.height() {
+                    let [red, green, blue] = image.rows_mut(y);
+                    change_row(red, green, blue, &changes);
+                }
+            }
         }
     }
-    let count = f64::from(image.width()) * f64::from(image.height());
-    sums.map(|sum| (sum / count) as f32)
+
+    /// What `change` does to a row. Contrast does nothing here: it has to know the whole image first.
+    fn row_change(&self, change: Change) -> RowChange {
+        let ColorJitter { parameters, draws } = self;
+        match change {
+            Change::Brightness if parameters.brightness > 0.0 => match parameters.brightness_mode {
+                BrightnessMode::Additive => RowChange::Brightness { factor: 1.0, shift: draws.brightness },
+                BrightnessMode::Multiplicative => {
+                    RowChange::Brightness { factor: larger(1.0 + draws.brightness, 0.0), shift: 0.0 }
+                }
+            },
+            Change::Saturation if parameters.saturation > 0.0 => match parameters.saturation_mode {
+                SaturationMode::Hsv => RowChange::HsvSaturation { factor: draws.saturation },
+                SaturationMode::Blend => RowChange::BlendSaturation { factor: draws.saturation },
+            },
+            Change::Hue if parameters.hue > 0.0 => RowChange::Hue { sixths: 6.0 * draws.hue.rem_euclid(1.0) },
+            // Strength 0. Going through HSV by nothing would still round.
+            _ => RowChange::Nothing,
+        }
+    }
+
+    /// Contrast, given the channels' means.
+    fn scaling(&self, means: [f32; 3]) -> RowChange {
+        let means = match self.parameters.contrast_mode {
+            ContrastMode::ChannelMean => means,
+            // The mean of the luma is the luma of the means.
+            ContrastMode::GrayMean => [luma(means[0], means[1], means[2]); 3],
+        };
+        RowChange::Contrast { factor: self.draws.contrast, means }
+    }
 }
 
-fn change_saturation(image: &mut ImageMut<'_, PlanarF32>, factor: f32, mode: SaturationMode) {
-    for y in 0..image.height() {
-        let rows = image.rows_mut(y);
-        match mode {
-            SaturationMode::Hsv => map_pixels(rows, |red, green, blue| {
-                // With V the largest sample and S = range / V, S' = min(factor S, 1) moves every sample towards or
-                // away from V by S' / S = min(factor, V / range); hue stays.
-                let value = larger(larger(red, green), blue);
-                let range = value - smaller(smaller(red, green), blue);
-                let most = if range > 0.0 { value / range } else { factor };
-                let ratio = smaller(factor, most);
-                let change = |sample: f32| value - (value - sample) * ratio;
-                (change(red), change(green), change(blue))
-            }),
-            SaturationMode::Blend => map_pixels(rows, |red, green, blue| {
+/// A change with its amounts. An image goes through all changes row by row, so that a row comes from far memory
+/// once, or twice when contrast needs the means.
+#[derive(Clone, Copy, Debug)]
+enum RowChange {
+    Nothing,
+    Brightness { factor: f32, shift: f32 },
+    Contrast { factor: f32, means: [f32; 3] },
+    HsvSaturation { factor: f32 },
+    BlendSaturation { factor: f32 },
+    Hue { sixths: f32 },
+}
+
+/// Applies `changes` in their order to one row of each channel.
+#[multiversion(targets("x86_64+avx512f+avx512bw+avx512dq+avx512vl", "x86_64+avx2"))]
+fn change_row(red: &mut [f32], green: &mut [f32], blue: &mut [f32], changes: &[RowChange]) {
+    for change in changes {
+        let rows = [&mut *red, &mut *green, &mut *blue];
+        match *change {
+            RowChange::Nothing => {}
+            RowChange::Brightness { factor, shift } => {
+                for row in rows {
+                    row.iter_mut().for_each(|sample| *sample = clip(*sample * factor + shift));
+                }
+            }
+            RowChange::Contrast { factor, means } => {
+                for (row, mean) in rows.into_iter().zip(means) {
+                    row.iter_mut().for_each(|sample| *sample = clip((*sample - mean) * factor + mean));
+                }
+            }
+            RowChange::HsvSaturation { factor } => {
+                map_pixels(rows, |red, green, blue| scale_hsv_saturation(red, green, blue, factor));
+            }
+            RowChange::BlendSaturation { factor } => map_pixels(rows, |red, green, blue| {
                 let gray = luma(red, green, blue);
                 let change = |sample: f32| clip(gray + (sample - gray) * factor);
                 (change(red), change(green), change(blue))
             }),
+            RowChange::Hue { sixths } => {
+                map_pixels(rows, |red, green, blue| shift_hue(red, green, blue, sixths));
+            }
         }
     }
+}
+
+/// Adds each row's sum to its channel's. Within a row eight interleaved float sums, which SIMD can hold, rows among each
+/// other in double precision.
+#[multiversion(targets("x86_64+avx512f+avx512bw+avx512dq+avx512vl", "x86_64+avx2"))]
+fn add_sums(red: &[f32], green: &[f32], blue: &[f32], sums: &mut [f64; 3]) {
+    const LANES: usize = 8;
+    for (sum, row) in sums.iter_mut().zip([red, green, blue]) {
+        let (chunks, rest) = row.as_chunks::<LANES>();
+        let mut lanes = [0.0_f32; LANES];
+        for chunk in chunks {
+            for (lane, sample) in lanes.iter_mut().zip(chunk) {
+                *lane += sample;
+            }
+        }
+        *sum += f64::from(lanes.iter().sum::<f32>() + rest.iter().sum::<f32>());
+    }
+}
+
+/// With V the largest sample and S = range / V, S' = min(factor S, 1) moves every sample towards or away from V by
+/// S' / S = min(factor, V / range); hue stays.
+#[inline(always)]
+fn scale_hsv_saturation(red: f32, green: f32, blue: f32, factor: f32) -> (f32, f32, f32) {
+    let value = larger(larger(red, green), blue);
+    let range = value - smaller(smaller(red, green), blue);
+    let most = if range > 0.0 { value / range } else { factor };
+    let ratio = smaller(factor, most);
+    let change = |sample: f32| value - (value - sample) * ratio;
+    (change(red), change(green), change(blue))
 }
 
 /// Without branches: hue in sixths of a turn is found by selection among the three sectors, and each channel of
 /// HSV's inverse is `V - range clamp(min(k, 4 - k), 0, 1)` with `k = (n + 6 H) mod 6` and n = 5, 3, 1 for red, green,
 /// blue.
-fn change_hue(image: &mut ImageMut<'_, PlanarF32>, turns: f32) {
-    let shift = 6.0 * turns.rem_euclid(1.0);
-    for y in 0..image.height() {
-        map_pixels(image.rows_mut(y), |red, green, blue| {
-            let value = larger(larger(red, green), blue);
-            let range = value - smaller(smaller(red, green), blue);
-            // Gray has no hue; any will do, as its range is 0.
-            let scale = if range > 0.0 { 1.0 / range } else { 0.0 };
-            let from_red = (green - blue) * scale;
-            let from_green = (blue - red) * scale + 2.0;
-            let from_blue = (red - green) * scale + 4.0;
-            let other = if green == value { from_green } else { from_blue };
-            // In [-1, 5] + [0, 6].
-            let sixths = (if red == value { from_red } else { other }) + shift;
-            let sixths = if sixths < 0.0 { sixths + 6.0 } else { sixths };
-            let sixths = if sixths >= 6.0 { sixths - 6.0 } else { sixths };
-            let channel = |n: f32| {
-                let k = n + sixths;
-                let k = if k >= 6.0 { k - 6.0 } else { k };
-                value - range * clip(smaller(k, 4.0 - k))
-            };
-            (channel(5.0), channel(3.0), channel(1.0))
-        });
-    }
+#[inline(always)]
+fn shift_hue(red: f32, green: f32, blue: f32, shift: f32) -> (f32, f32, f32) {
+    let value = larger(larger(red, green), blue);
+    let range = value - smaller(smaller(red, green), blue);
+    // Gray has no hue; any will do, as its range is 0.
+    let scale = if range > 0.0 { 1.0 / range } else { 0.0 };
+    let from_red = (green - blue) * scale;
+    let from_green = (blue - red) * scale + 2.0;
+    let from_blue = (red - green) * scale + 4.0;
+    let other = if green == value { from_green } else { from_blue };
+    // In [-1, 5] + [0, 6].
+    let sixths = (if red == value { from_red } else { other }) + shift;
+    let sixths = if sixths < 0.0 { sixths + 6.0 } else { sixths };
+    let sixths = if sixths >= 6.0 { sixths - 6.0 } else { sixths };
+    let channel = |n: f32| {
+        let k = n + sixths;
+        let k = if k >= 6.0 { k - 6.0 } else { k };
+        value - range * clip(smaller(k, 4.0 - k))
+    };
+    (channel(5.0), channel(3.0), channel(1.0))
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@
 
 use diptych_sdk::{Augmentation, Choice, Error, ImageMut, InPlace, Parameters, Plan, PlanarF32};
 use diptych_sdk::{RandomStream, Scratch, Size};
+use multiversion::multiversion;
 
 /// What TOML may say.
 #[derive(Parameters)]
@@ -61,23 +62,27 @@ impl Augmentation for GaussianBlur {
         Ok(Plan::keep(input)
             .with_scratch::<f32>(radius + 1)
             .with_scratch::<f32>(width + 2 * radius)
-            .with_scratch::<f32>(width * height))
+            .with_scratch::<f32>(width * (height + 2 * radius)))
     }
 
     fn apply(&mut self, mut image: ImageMut<'_, PlanarF32>, mut scratch: Scratch<'_>) -> Result<(), Error> {
-        let radius = self.parameters.kernel_pixels as usize / 2;
+        let most = self.parameters.kernel_pixels as usize / 2;
         let (width, height) = (image.width() as usize, image.height() as usize);
-        let weights = half_kernel(self.sigma, scratch.take(radius + 1));
-        let padded = &mut scratch.take(width + 2 * radius)[..width + 2 * (weights.len() - 1)];
-        let rows = scratch.take(width * height);
-        let padding = self.parameters.padding;
+        let weights = half_kernel(self.sigma, scratch.take(most + 1));
+        let radius = weights.len() - 1;
+        let padded_row = &mut scratch.take(width + 2 * most)[..width + 2 * radius];
+        let padded_rows = &mut scratch.take(width * (height + 2 * most))[..width * (height + 2 * radius)];
         for channel in 0..3 {
-            for (y, blurred) in rows.chunks_exact_mut(width).enumerate() {
-                pad(image.as_image().row(channel, y as u32), padding, padded);
-                blur_row(padded, weights, blurred);
+            let rows = &mut padded_rows[width * radius..];
+            for (y, blurred) in rows.chunks_exact_mut(width).take(height).enumerate() {
+                padded_row[radius..][..width].copy_from_slice(image.as_image().row(channel, y as u32));
+                pad(padded_row, 1, radius, self.parameters.padding);
+                weigh(padded_row, radius, 1, weights, blurred);
             }
+            pad(padded_rows, width, radius, self.parameters.padding);
             for y in 0..height {
-                blur_column(rows, y, weights, padding, image.row_mut(channel, y as u32));
+                let middle = (y + radius) * width;
+                weigh(padded_rows, middle, width, weights, image.row_mut(channel, y as u32));
             }
         }
         Ok(())
@@ -104,21 +109,18 @@ fn half_kernel(sigma: f64, weights: &mut [f32]) -> &[f32] {
     &weights[..count]
 }
 
-/// Copies `row` to the middle of `padded` and fills both sides.
-fn pad(row: &[f32], padding: Padding, padded: &mut [f32]) {
-    let radius = (padded.len() - row.len()) / 2;
-    padded[radius..radius + row.len()].copy_from_slice(row);
+/// Fills the first and the last `radius` lines of `padded`, each of `length` samples, from those between them.
+fn pad(padded: &mut [f32], length: usize, radius: usize, padding: Padding) {
+    let count = padded.len() / length - 2 * radius;
     for side in 0..radius {
-        let (left, right) = match padding {
-            Padding::Zero => (0.0, 0.0),
-            Padding::Reflect => {
-                let distance = (radius - side) as isize;
-                let after = row.len() as isize + side as isize;
-                (row[reflect(-distance, row.len())], row[reflect(after, row.len())])
-            }
+        let (before, after) = (side, radius + count + side);
+        match padding {
+            Padding::Zero => [before, after].map(|line| padded[line * length..][..length].fill(0.0)),
+            Padding::Reflect => [before, after].map(|line| {
+                let inside = radius + reflect(line as isize - radius as isize, count);
+                padded.copy_within(inside * length..(inside + 1) * length, line * length);
+            }),
         };
-        padded[side] = left;
-        padded[radius + row.len() + side] = right;
     }
 }
 
@@ -132,63 +134,33 @@ fn reflect(index: isize, count: usize) -> usize {
     folded.min(period - folded) as usize
 }
 
-/// Columns that are blurred at once: their sums stay in registers while the taps pass by.
-const LANES: usize = 16;
+/// Samples that are blurred at once: their sums stay in registers while the taps pass by.
+const LANES: usize = 32;
 
-/// `out[x]` = sum over taps of `weights[|i|] * padded[x + radius + i]`.
-fn blur_row(padded: &[f32], weights: &[f32], out: &mut [f32]) {
-    let radius = weights.len() - 1;
-    let mut chunks = out.chunks_exact_mut(LANES);
-    let mut x = 0;
-    for chunk in &mut chunks {
-        let middle = &padded[x + radius..][..LANES];
-        let mut sums: [f32; LANES] = std::array::from_fn(|lane| weights[0] * middle[lane]);
-        for (distance, &weight) in weights.iter().enumerate().skip(1) {
-            let left = &padded[x + radius - distance..][..LANES];
-            let right = &padded[x + radius + distance..][..LANES];
+/// `out[x]` = sum over taps i of `weights[|i|] * source[middle + x + i * stride]`: along a row with a stride of 1, along
+/// columns with a row's length.
+#[multiversion(targets("x86_64+avx512f+avx512bw+avx512dq+avx512vl", "x86_64+avx2"))]
+fn weigh(source: &[f32], middle: usize, stride: usize, weights: &[f32], out: &mut [f32]) {
+    let (chunks, rest) = out.as_chunks_mut::<LANES>();
+    let after_chunks = middle + chunks.len() * LANES;
+    for (chunk, x) in chunks.iter_mut().zip((middle..).step_by(LANES)) {
+        let mut sums = [0.0; LANES];
+        for (sum, sample) in sums.iter_mut().zip(&source[x..][..LANES]) {
+            *sum = weights[0] * sample;
+        }
+        for (distance, weight) in weights.iter().enumerate().skip(1) {
+            let before = &source[x - distance * stride..][..LANES];
+            let after = &source[x + distance * stride..][..LANES];
             for lane in 0..LANES {
-                sums[lane] += weight * (left[lane] + right[lane]);
+                sums[lane] += weight * (before[lane] + after[lane]);
             }
         }
-        chunk.copy_from_slice(&sums);
-        x += LANES;
+        *chunk = sums;
     }
-    for (lane, out) in chunks.into_remainder().iter_mut().enumerate() {
-        let at = x + lane + radius;
-        *out = (1..weights.len()).fold(weights[0] * padded[at], |sum, distance| {
-            sum + weights[distance] * (padded[at - distance] + padded[at + distance])
-        });
-    }
-}
-
-/// Row `y` of the image whose rows (of `out.len()` samples) are `rows`, blurred along columns.
-fn blur_column(rows: &[f32], y: usize, weights: &[f32], padding: Padding, out: &mut [f32]) {
-    let width = out.len();
-    let height = rows.len() / width;
-    let row = |at: isize| {
-        let inside = (0..height as isize).contains(&at);
-        let at = match padding {
-            Padding::Zero if !inside => return None,
-            _ => reflect(at, height),
-        };
-        Some(&rows[at * width..][..width])
-    };
-    for (out, &sample) in out.iter_mut().zip(&rows[y * width..][..width]) {
-        *out = weights[0] * sample;
-    }
-    for (distance, &weight) in weights.iter().enumerate().skip(1) {
-        match (row(y as isize - distance as isize), row(y as isize + distance as isize)) {
-            (Some(above), Some(below)) => {
-                for ((out, &above), &below) in out.iter_mut().zip(above).zip(below) {
-                    *out += weight * (above + below);
-                }
-            }
-            (Some(only), None) | (None, Some(only)) => {
-                for (out, &sample) in out.iter_mut().zip(only) {
-                    *out += weight * sample;
-                }
-            }
-            (None, None) => {}
+    for (out, x) in rest.iter_mut().zip(after_chunks..) {
+        *out = weights[0] * source[x];
+        for (distance, weight) in weights.iter().enumerate().skip(1) {
+            *out += weight * (source[x - distance * stride] + source[x + distance * stride]);
         }
     }
 }

@@ -3,6 +3,7 @@
 //! As in BYOL's code and in torchvision (`rgb_to_grayscale`).
 
 use diptych_sdk::{Augmentation, Error, ImageMut, InPlace, PlanarF32, Scratch};
+use multiversion::multiversion;
 
 use crate::color::{clip, luma, map_pixels};
 
@@ -22,14 +23,20 @@ impl Augmentation for Grayscale {
 
     fn apply(&mut self, mut image: ImageMut<'_, PlanarF32>, _: Scratch<'_>) -> Result<(), Error> {
         for y in 0..image.height() {
-            map_pixels(image.rows_mut(y), |red, green, blue| {
-                // The weights' sum is 0.9999: nothing to clip but what an earlier operator overshot.
-                let gray = clip(luma(red, green, blue));
-                (gray, gray, gray)
-            });
+            let [red, green, blue] = image.rows_mut(y);
+            gray_row(red, green, blue);
         }
         Ok(())
     }
+}
+
+#[multiversion(targets("x86_64+avx512f+avx512bw+avx512dq+avx512vl", "x86_64+avx2"))]
+fn gray_row(red: &mut [f32], green: &mut [f32], blue: &mut [f32]) {
+    map_pixels([red, green, blue], |red, green, blue| {
+        // The weights' sum is 0.9999: nothing to clip but what an earlier operator overshot.
+        let gray = clip(luma(red, green, blue));
+        (gray, gray, gray)
+    });
 }
 
 #[cfg(test)]

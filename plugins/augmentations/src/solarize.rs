@@ -3,6 +3,7 @@
 //! As in BYOL's code; threshold 0.5 is also torchvision's 128 of 255 with samples rounded to 8 bits.
 
 use diptych_sdk::{Augmentation, Error, ImageMut, InPlace, Parameters, PlanarF32, Scratch};
+use multiversion::multiversion;
 
 /// What TOML may say.
 #[derive(Parameters)]
@@ -31,12 +32,17 @@ impl Augmentation for Solarize {
         let threshold = self.threshold;
         for y in 0..image.height() {
             for row in image.rows_mut(y) {
-                for sample in row {
-                    *sample = if *sample >= threshold { 1.0 - *sample } else { *sample };
-                }
+                invert_from(threshold, row);
             }
         }
         Ok(())
+    }
+}
+
+#[multiversion(targets("x86_64+avx512f+avx512bw+avx512dq+avx512vl", "x86_64+avx2"))]
+fn invert_from(threshold: f32, row: &mut [f32]) {
+    for sample in row {
+        *sample = if *sample >= threshold { 1.0 - *sample } else { *sample };
     }
 }
 

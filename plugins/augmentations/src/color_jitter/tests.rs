@@ -12,6 +12,41 @@ fn jitter(brightness: f64, contrast: f64, saturation: f64, hue: f64) -> ColorJit
     ColorJitter::new(ColorJitterParameters { brightness, contrast, saturation, hue, ..defaults }).unwrap()
 }
 
+/// Does to `image` what a jitter does that `set` gave its only change.
+fn change_alone(image: &mut ImageMut<'_, PlanarF32>, set: impl FnOnce(&mut ColorJitter)) {
+    let mut jitter = jitter(0.0, 0.0, 0.0, 0.0);
+    set(&mut jitter);
+    jitter.change(image);
+}
+
+fn change_brightness(image: &mut ImageMut<'_, PlanarF32>, shift: f32, mode: BrightnessMode) {
+    change_alone(image, |jitter| {
+        (jitter.parameters.brightness, jitter.parameters.brightness_mode) = (1.0, mode);
+        jitter.draws.brightness = shift;
+    });
+}
+
+fn change_contrast(image: &mut ImageMut<'_, PlanarF32>, factor: f32, mode: ContrastMode) {
+    change_alone(image, |jitter| {
+        (jitter.parameters.contrast, jitter.parameters.contrast_mode) = (1.0, mode);
+        jitter.draws.contrast = factor;
+    });
+}
+
+fn change_saturation(image: &mut ImageMut<'_, PlanarF32>, factor: f32, mode: SaturationMode) {
+    change_alone(image, |jitter| {
+        (jitter.parameters.saturation, jitter.parameters.saturation_mode) = (1.0, mode);
+        jitter.draws.saturation = factor;
+    });
+}
+
+fn change_hue(image: &mut ImageMut<'_, PlanarF32>, turns: f32) {
+    change_alone(image, |jitter| {
+        jitter.parameters.hue = 0.5;
+        jitter.draws.hue = turns;
+    });
+}
+
 /// `change` applied to pixels in one row.
 fn changed_by(pixels: &[[f32; 3]], change: impl FnOnce(&mut ImageMut<'_, PlanarF32>)) -> Vec<[f32; 3]> {
     let mut image = planar(pixels.len() as u32, 1, pixels);
@@ -181,6 +216,41 @@ fn the_other_modes_agree_with_pillow() {
             });
             assert_close(&found, &unit(expected), 1.5 / 255.0);
         }
+    }
+}
+
+#[test]
+fn in_every_order_all_changes_at_once_are_one_after_the_other_to_the_bit() {
+    let modes = [
+        (BrightnessMode::Additive, ContrastMode::ChannelMean, SaturationMode::Hsv),
+        (BrightnessMode::Multiplicative, ContrastMode::GrayMean, SaturationMode::Blend),
+    ];
+    for (brightness, contrast, saturation) in modes {
+        let mut orders = std::collections::HashSet::new();
+        for seed in 0..200 {
+            let mut all = with_defaults::<ColorJitter>();
+            all.parameters.brightness_mode = brightness;
+            all.parameters.contrast_mode = contrast;
+            all.parameters.saturation_mode = saturation;
+            // 37 columns: whole vectors and a rest.
+            all.plan(Size { width: 37, height: 5 }, &mut stream(seed)).unwrap();
+            let mut together = random_planar(37, 5, seed);
+            let mut apart = random_planar(37, 5, seed);
+            all.change(&mut together.view_mut());
+            let draws = &all.draws;
+            for change in draws.order {
+                let image = &mut apart.view_mut();
+                match change {
+                    Change::Brightness => change_brightness(image, draws.brightness, brightness),
+                    Change::Contrast => change_contrast(image, draws.contrast, contrast),
+                    Change::Saturation => change_saturation(image, draws.saturation, saturation),
+                    Change::Hue => change_hue(image, draws.hue),
+                }
+            }
+            assert_eq!(together.pixels(), apart.pixels(), "{:?}", draws.order);
+            orders.insert(format!("{:?}", draws.order));
+        }
+        assert_eq!(orders.len(), 24);
     }
 }
 

@@ -18,11 +18,13 @@ const ALLOWED: &[(&str, &[&str])] = &[
     // No crate below has a built-in plugin in its row: they are loaded, never linked.
     ("diptych-config", &[]),
     ("diptych-host", &["diptych-abi", "diptych-config"]),
-    ("diptych-pipeline", &["diptych-abi", "diptych-config", "diptych-host"]),
+    ("diptych-jpeg", &["diptych-abi"]),
+    ("diptych-pipeline", &["diptych-abi", "diptych-config", "diptych-host", "diptych-jpeg"]),
     ("diptych-trainer", &["diptych-abi", "diptych-config", "diptych-host", "diptych-pipeline"]),
     ("diptych-report", &[]),
     ("diptych-study", &["diptych-config", "diptych-host", "diptych-pipeline", "diptych-report"]),
     ("diptych-synth", &["diptych-abi"]),
+    ("diptych-bench", &["diptych-config", "diptych-host", "diptych-pipeline"]),
     (
         "diptych-cli",
         &[
@@ -33,6 +35,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "diptych-study",
             "diptych-report",
             "diptych-synth",
+            "diptych-bench",
         ],
     ),
     ("xtask", &[]),

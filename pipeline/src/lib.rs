@@ -30,6 +30,6 @@ pub use loader::{Loader, LoaderOptions, Skipped, Unreadable};
 pub use preview::{Preview, RenderedView};
 pub use sampler::{Cursor, Order, Share};
 pub use source::{
-    FolderSource, Form, ListFields, ListSource, RawSource, SampleData, SampleInfo, Source, SourceError,
-    Split, TarSource,
+    FolderSource, Form, Format, ListFields, ListSource, RawSource, SampleData, SampleInfo, Source,
+    SourceConfig, SourceError, Split, TarSource, WithoutLabels,
 };

@@ -101,13 +101,6 @@ impl FolderSource {
         Ok(FolderSource { root: path.to_path_buf(), samples, classes, ignored, identity })
     }
 
-    /// The same samples without their labels.
-    pub fn without_labels(mut self) -> FolderSource {
-        self.classes = None;
-        self.samples.iter_mut().for_each(|sample| sample.label = None);
-        self
-    }
-
     /// Number of files that were left out because they are no images.
     pub fn ignored(&self) -> usize {
         self.ignored.count

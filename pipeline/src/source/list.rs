@@ -15,6 +15,10 @@ use super::{Form, SampleData, SampleInfo, Source, SourceError, names};
 use crate::error::ReadError;
 use crate::random;
 
+/// What the names of lists end with.
+pub(super) const CSV_SUFFIXES: [&str; 1] = [".csv"];
+pub(super) const JSONL_SUFFIXES: [&str; 2] = [".jsonl", ".ndjson"];
+
 /// Malformed rows that an error shows; it counts the others.
 const SHOWN: usize = 5;
 

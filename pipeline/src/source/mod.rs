@@ -6,6 +6,7 @@
 //! A sample's *name* is its path within the data set without the suffix, `n01440764/n01440764_10026`; its id is the
 //! hash of that name. So the same images have the same ids, and with them the same views, whatever they are stored in.
 
+mod config;
 mod files;
 mod folder;
 mod labels;
@@ -14,11 +15,14 @@ mod names;
 mod pattern;
 mod raw;
 mod tar;
+mod unlabelled;
 
+pub use config::{Format, SourceConfig};
 pub use folder::FolderSource;
 pub use list::{ListFields, ListSource};
 pub use raw::{RawSource, Split};
 pub use tar::TarSource;
+pub use unlabelled::WithoutLabels;
 
 use std::io;
 use std::ops::Range;

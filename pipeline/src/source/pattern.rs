@@ -68,6 +68,12 @@ pub(super) fn ends_with(path: &Path, suffixes: &[&str]) -> bool {
     suffixes.iter().any(|suffix| name.ends_with(suffix))
 }
 
+/// Whether a file directly in `folder` has a name that ends with one of `suffixes`.
+pub(super) fn folder_holds(folder: &Path, suffixes: &[&str]) -> bool {
+    let files = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    files.map(|entry| entry.path()).any(|path| ends_with(&path, suffixes) && path.is_file())
+}
+
 fn in_folder(folder: &Path, suffixes: &[&str]) -> Result<Vec<PathBuf>, SourceError> {
     let mut files = Vec::new();
     let visible = |entry: &walkdir::DirEntry| !entry.file_name().as_encoded_bytes().starts_with(b".");

@@ -37,6 +37,9 @@ enum Command {
     Study(command::study::Arguments),
     Preview(command::preview::Arguments),
     Synth(command::synth::Arguments),
+    /// Measure the pipeline and its operators on this machine.
+    #[command(subcommand)]
+    Bench(command::bench::Command),
     /// Show a configuration as it is after `extends` and `--set`, or only check it.
     #[command(subcommand)]
     Config(command::config::Command),
@@ -54,6 +57,7 @@ fn main() -> ExitCode {
         Command::Study(arguments) => command::study::run(arguments, &plugins),
         Command::Preview(arguments) => command::preview::run(arguments, &plugins),
         Command::Synth(arguments) => command::synth::run(arguments),
+        Command::Bench(command) => command::bench::run(command, &plugins),
         Command::Config(command) => command::config::run(command, &plugins),
         Command::Plugin(command) => command::plugin::run(command, &plugins),
     };

@@ -1,14 +1,13 @@
 //! Contact sheets: in each arm the views of the same images with the same draws, so that one sees what a removal changed.
 
-use std::collections::BTreeMap;
-use std::collections::btree_map::Entry;
 use std::io::Cursor;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use anyhow::{Context, Result, anyhow};
 use diptych_config::Document;
 use diptych_host::{Registry, SearchPath};
-use diptych_pipeline::{FolderSource, Preview, Source, View, ViewSet};
+use diptych_pipeline::{Preview, Source, SourceConfig, Split, View, ViewSet};
 use diptych_report::{Sheet, State, Study};
 use image::imageops::{self, FilterType};
 use image::{ImageFormat, Rgb, RgbImage};
@@ -30,7 +29,7 @@ pub fn add(report: &mut Study, runs: &[PlannedRun], out: &Path, plugin_path: &[P
         Err(error) => return report.remarks.push(format!("There are no pictures of the views: {error}.")),
     };
     // Listing a large folder takes a while, and the arms of a study share theirs.
-    let mut sources: BTreeMap<PathBuf, FolderSource> = BTreeMap::new();
+    let mut sources: Vec<(SourceConfig, Arc<dyn Source>)> = Vec::new();
     for variant in report.variants.clone() {
         let mut drawn: Vec<ViewSet> = Vec::new();
         for method in report.methods.clone() {
@@ -43,11 +42,15 @@ pub fn add(report: &mut Study, runs: &[PlannedRun], out: &Path, plugin_path: &[P
                 if drawn.contains(&arm.views) {
                     return Ok(None);
                 }
-                let source = match sources.entry(arm.data.clone()) {
-                    Entry::Occupied(known) => known.into_mut(),
-                    Entry::Vacant(new) => new.insert(FolderSource::open(&arm.data)?),
+                let source = match sources.iter().find(|(config, _)| *config == arm.data) {
+                    Some((_, known)) => Arc::clone(known),
+                    None => {
+                        let source = arm.data.open(Split::Train)?;
+                        sources.push((arm.data.clone(), Arc::clone(&source)));
+                        source
+                    }
                 };
-                let picture = arm.draw(source)?;
+                let picture = arm.draw(source.as_ref())?;
                 drawn.push(arm.views);
                 Ok(Some(picture))
             });
@@ -77,7 +80,7 @@ pub fn add(report: &mut Study, runs: &[PlannedRun], out: &Path, plugin_path: &[P
 /// What one arm's encoder saw.
 struct Arm {
     views: ViewSet,
-    data: PathBuf,
+    data: SourceConfig,
     seed: u64,
 }
 
@@ -89,7 +92,7 @@ fn arm(folder: &Folder, registry: &Registry) -> Result<Arm> {
         let views = table.table_or_empty("augmentations", |table| ViewSet::read(table, registry));
         let data = table.table_or_empty("data", |table| {
             table.accept_any_key();
-            table.required("path")
+            SourceConfig::read(table)
         });
         Arm { views, data, seed: table.required("seed") }
     })?;

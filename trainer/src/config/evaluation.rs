@@ -1,20 +1,18 @@
 //! The configuration of an evaluation on frozen features.
 
-use std::path::PathBuf;
-
 use diptych_config::{Document, Problems, Table};
 use diptych_host::Registry;
-use diptych_pipeline::ViewSet;
+use diptych_pipeline::{SourceConfig, ViewSet};
 
-use super::sections::{ReadingConfig, absolute};
+use super::sections::ReadingConfig;
 
 /// What to evaluate on, and how.
 #[derive(Clone)]
 pub struct EvaluationConfig {
-    /// Labelled folder that classifiers are fitted on.
-    pub train: PathBuf,
-    /// Labelled folder that they are judged on.
-    pub test: PathBuf,
+    /// Labelled images that classifiers are fitted on.
+    pub train: SourceConfig,
+    /// Labelled images that they are judged on.
+    pub test: SourceConfig,
     /// What images that can't be read do.
     pub reading: ReadingConfig,
     /// Samples per pass of the encoder.
@@ -55,8 +53,9 @@ impl EvaluationConfig {
     /// Reads and checks a whole configuration; every problem in it is reported.
     pub fn read(document: &Document, registry: &Registry) -> Result<EvaluationConfig, Problems> {
         document.read(|table| {
-            let (train, test, reading) = table.table_or_empty("data", |table| {
-                (table.required("train"), table.required("test"), ReadingConfig::read(table))
+            let ([train, test], reading) = table.table_or_empty("data", |table| {
+                let sources = ["train", "test"].map(|key| SourceConfig::read_at(table, key));
+                (sources, ReadingConfig::read(table))
             });
             let (batch_size, workers) = table.table_or_empty("loader", |table| {
                 (table.or_in("batch_size", 256, 1..=1_000_000), table.or_in("workers", 0, 0..=1024))
@@ -78,7 +77,7 @@ impl EvaluationConfig {
     pub fn to_toml(&self) -> toml::Table {
         let mut table = toml::Table::new();
         let data = [("train", &self.train), ("test", &self.test)];
-        let data = data.map(|(key, path)| (key.to_owned(), toml::Value::from(absolute(path))));
+        let data = data.map(|(key, source)| (key.to_owned(), toml::Value::from(source.to_toml())));
         let mut data = toml::Table::from_iter(data);
         self.reading.insert(&mut data);
         table.insert("data".into(), data.into());

@@ -12,7 +12,7 @@ use std::collections::BTreeSet;
 use diptych_abi::{LOSS_READS_PREDICTION, LOSS_READS_TARGET};
 use diptych_config::{Choice, Document, Problems, Table};
 use diptych_host::{Component, Parameters, Registry, UnknownComponent, read_parameters};
-use diptych_pipeline::ViewSet;
+use diptych_pipeline::{Cursor, LoaderOptions, Share, ViewSet};
 
 pub use evaluation::{EvaluationConfig, KnnConfig, LinearConfig};
 pub use optimization::{Decay, Interval, OptimizerConfig, OptimizerKind, Scaling, ScheduleConfig};
@@ -97,10 +97,16 @@ pub struct LossConfig {
 }
 
 /// The keys that never change the numbers of a run on the same device, and so are left out of its fingerprint.
-const WITHOUT_EFFECT: [&str; 10] = [
+const WITHOUT_EFFECT: [&str; 15] = [
     "device",
     "threads",
     "data.path",
+    // What these change shows in the data's identity.
+    "data.format",
+    "data.split",
+    "data.image_field",
+    "data.label_field",
+    "data.coarse_labels",
     "data.unreadable",
     "data.unreadable_limit",
     "loader.workers",
@@ -116,6 +122,23 @@ impl RunConfig {
         let config = document.read(|table| RunConfig::read_table(table, registry))?;
         // Only problems leave a part out, and with problems `read` does not get here.
         Ok(config.expect("a configuration without problems is whole"))
+    }
+
+    /// How the pipeline makes this run's batches, from `start` on.
+    pub fn loader_options(&self, start: Cursor) -> LoaderOptions {
+        LoaderOptions {
+            batch_size: self.loader.batch_size as usize,
+            workers: self.loader.workers,
+            queue_batches: self.loader.queue_batches,
+            seed: self.seed,
+            order: self.loader.order(),
+            share: Share::default(),
+            drop_last: true,
+            unreadable: self.data.reading.policy(),
+            start,
+            epochs: None,
+            maximum_pixels: self.data.reading.maximum_pixels,
+        }
     }
 
     fn read_table(table: &mut Table<'_>, registry: &Registry) -> Option<RunConfig> {

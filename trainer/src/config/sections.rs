@@ -1,8 +1,9 @@
 //! The sections of a run's configuration on data, target, probe and checkpoints.
 
-use std::path::PathBuf;
+use std::sync::Arc;
 
 use diptych_config::{Choice, Table, choices};
+use diptych_pipeline::{Order, Source, SourceConfig, SourceError, Split, WithoutLabels};
 
 use super::optimization::Interval;
 
@@ -29,8 +30,8 @@ choices! {
 /// `[data]`: the images.
 #[derive(Clone, Debug, PartialEq)]
 pub struct DataConfig {
-    /// A folder of images, or of one folder per class.
-    pub path: PathBuf,
+    /// Where they are, and how they are stored.
+    pub source: SourceConfig,
     /// What images that can't be read do.
     pub reading: ReadingConfig,
     /// Whether labels are used.
@@ -75,23 +76,30 @@ impl ReadingConfig {
 impl DataConfig {
     pub(super) fn read(table: &mut Table<'_>) -> DataConfig {
         DataConfig {
-            path: table.required("path"),
+            source: SourceConfig::read(table),
             reading: ReadingConfig::read(table),
             labels: table.choice("labels", Labels::Auto),
         }
     }
 
+    /// Opens the source, without labels where none are to be used.
+    ///
+    /// # Errors
+    /// There are no images as the keys say.
+    pub fn open(&self) -> Result<Arc<dyn Source>, SourceError> {
+        let source = self.source.open(Split::Train)?;
+        Ok(match self.labels {
+            Labels::Auto => source,
+            Labels::None => Arc::new(WithoutLabels(source)),
+        })
+    }
+
     pub(super) fn to_toml(&self) -> toml::Table {
-        let mut table = toml::Table::from_iter([("path".to_owned(), absolute(&self.path).into())]);
+        let mut table = self.source.to_toml();
         self.reading.insert(&mut table);
         table.insert("labels".into(), self.labels.text().into());
         table
     }
-}
-
-/// A path that means the same from every folder.
-pub(super) fn absolute(path: &std::path::Path) -> String {
-    std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf()).display().to_string()
 }
 
 /// `[loader]`: how batches come.
@@ -103,6 +111,9 @@ pub struct LoaderConfig {
     pub workers: usize,
     /// Batches that may lie ready.
     pub queue_batches: usize,
+    /// For data in shards: samples that are shuffled among each other, shards being taken in random order; 0 to shuffle
+    /// all samples, whatever they are stored in.
+    pub shuffle_buffer: usize,
 }
 
 impl LoaderConfig {
@@ -111,6 +122,15 @@ impl LoaderConfig {
             batch_size: table.or_in("batch_size", 256, 2..=1_000_000),
             workers: table.or_in("workers", 0, 0..=1024),
             queue_batches: table.or_in("queue_batches", 4, 1..=1024),
+            shuffle_buffer: table.or("shuffle_buffer", 0),
+        }
+    }
+
+    /// As the loader wants it.
+    pub fn order(&self) -> Order {
+        match self.shuffle_buffer {
+            0 => Order::Shuffled,
+            buffer => Order::ShardShuffled { buffer },
         }
     }
 
@@ -119,6 +139,7 @@ impl LoaderConfig {
             ("batch_size".to_owned(), i64::from(self.batch_size).into()),
             ("workers".to_owned(), (self.workers as i64).into()),
             ("queue_batches".to_owned(), (self.queue_batches as i64).into()),
+            ("shuffle_buffer".to_owned(), (self.shuffle_buffer as i64).into()),
         ])
     }
 }

@@ -16,7 +16,7 @@ use std::sync::atomic::AtomicBool;
 use diptych_abi::RandomStream;
 use diptych_config::Document;
 use diptych_host::Registry;
-use diptych_pipeline::{FolderSource, Source, random};
+use diptych_pipeline::{Source, SourceConfig, Split, random};
 use tch::{Device, Kind, Tensor};
 
 use crate::checkpoint::{Checkpoints, State, restore};
@@ -84,8 +84,8 @@ fn judge_run(
         step = State::read(&latest)?.step;
     }
 
-    let train_source = labelled(&config.train)?;
-    let test_source = labelled(&config.test)?;
+    let train_source = labelled(&config.train, Split::Train)?;
+    let test_source = labelled(&config.test, Split::Test)?;
     let classes = train_source.classes().unwrap_or_default().to_vec();
     let to_train_class = matching(test_source.classes().unwrap_or_default(), &classes)?;
     let (train_identity, test_identity) = (train_source.identity(), test_source.identity());
@@ -115,13 +115,16 @@ fn judge_run(
     Ok(evaluation)
 }
 
-fn labelled(path: &Path) -> Result<Arc<dyn Source>> {
-    let source = FolderSource::open(path)?;
+fn labelled(config: &SourceConfig, default_split: Split) -> Result<Arc<dyn Source>> {
+    let source = config.open(default_split)?;
     if source.classes().is_none() {
-        let message = format!("{} has no labels; an evaluation needs one folder per class", path.display());
+        let message = format!(
+            "{} has no labels; an evaluation needs them, as from one folder per class",
+            config.path.display()
+        );
         return Err(Error::Unfit(message));
     }
-    Ok(Arc::new(source))
+    Ok(source)
 }
 
 /// Index in `train` of each class of `test`.

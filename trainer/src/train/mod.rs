@@ -10,10 +10,10 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use diptych_host::Registry;
-use diptych_pipeline::{FolderSource, Source};
+use diptych_pipeline::Source;
 
 use crate::checkpoint::{Checkpoints, State};
-use crate::config::{self, Labels, RunConfig};
+use crate::config::{self, RunConfig};
 use crate::metrics::Record;
 use crate::run_folder::{self, Begun, RunFolder, RunReport, RunState, now};
 use crate::{Error, Result, compose, contain};
@@ -144,16 +144,15 @@ pub fn train(
 }
 
 fn open_source(config: &RunConfig) -> Result<Arc<dyn Source>> {
-    let source = FolderSource::open(&config.data.path)?;
-    let source = if config.data.labels == Labels::None { source.without_labels() } else { source };
+    let source = config.data.open()?;
     let (images, batch) = (source.len(), config.loader.batch_size as usize);
     if images < batch {
         return Err(Error::Unfit(format!(
             "{} holds {images} images, fewer than loader.batch_size = {batch}; lower the batch size or give more images",
-            config.data.path.display()
+            config.data.source.path.display()
         )));
     }
-    Ok(Arc::new(source))
+    Ok(source)
 }
 
 /// What an earlier run left in a folder.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
-use diptych_pipeline::{Cursor, Loader, LoaderOptions, Order, Share, Source};
+use diptych_pipeline::{Cursor, Loader, Source};
 use tch::{Device, Tensor};
 
 use super::{Summary, TrainOptions};
@@ -311,18 +311,6 @@ fn start_loader(
     state: &State,
     device: Device,
 ) -> Result<Loader> {
-    let options = LoaderOptions {
-        batch_size: config.loader.batch_size as usize,
-        workers: config.loader.workers,
-        queue_batches: config.loader.queue_batches,
-        seed: config.seed,
-        order: Order::Shuffled,
-        share: Share::default(),
-        drop_last: true,
-        unreadable: config.data.reading.policy(),
-        start: Cursor { epoch: state.epoch, batch: state.batch },
-        epochs: None,
-        maximum_pixels: config.data.reading.maximum_pixels,
-    };
+    let options = config.loader_options(Cursor { epoch: state.epoch, batch: state.batch });
     Ok(Loader::start(source, &config.views, options, memory(device))?)
 }

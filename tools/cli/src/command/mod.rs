@@ -1,5 +1,6 @@
 //! The subcommands, one file each: arguments, help, and the call.
 
+pub mod bench;
 pub mod config;
 pub mod evaluate;
 pub mod plugin;
@@ -8,10 +9,13 @@ pub mod study;
 pub mod synth;
 pub mod train;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Result;
+use diptych_config::Document;
 use diptych_host::{Registry, SearchPath};
+use diptych_pipeline::ViewSet;
+use diptych_trainer::config::RunConfig;
 
 /// Where `--plugin-path` says to look for plugins first.
 pub struct Plugins {
@@ -24,5 +28,15 @@ impl Plugins {
     pub fn load(&self) -> Result<Registry> {
         let search = SearchPath::resolve(&self.path);
         Ok(Registry::load(&search, Some(diptych_trainer::TORCH_VERSION))?)
+    }
+}
+
+/// The views of a file that is a set itself, or of a run.
+fn read_views(path: &Path, sets: &[String], registry: &Registry) -> Result<ViewSet> {
+    let document = Document::load(path, sets)?;
+    if document.has("views") {
+        Ok(document.read(|table| ViewSet::read(table, registry))?)
+    } else {
+        Ok(RunConfig::read(&document, registry)?.views)
     }
 }

@@ -1,14 +1,11 @@
 //! `diptych preview`.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::{Context, Result};
-use diptych_config::Document;
-use diptych_host::Registry;
 use diptych_pipeline::decode::{DecodeOptions, DecodedImage, decode};
-use diptych_pipeline::{FolderSource, Form, Preview, SampleData, Source, ViewSet};
-use diptych_trainer::config::RunConfig;
+use diptych_pipeline::{Form, Preview, SampleData, Source, SourceConfig, Split};
 use image::imageops::{self, FilterType};
 use image::{Rgb, RgbImage};
 
@@ -26,8 +23,8 @@ use crate::console;
 pub struct Arguments {
     /// An augmentation set, or the configuration of a run (TOML).
     config: PathBuf,
-    /// Folder of images.
-    #[arg(long, value_name = "FOLDER")]
+    /// Folder of images, tar shards, or whatever else a run's data.path may name.
+    #[arg(long, value_name = "PATH")]
     images: PathBuf,
     /// Where to write the sheet.
     #[arg(long, short, value_name = "FILE.png", default_value = "preview.png")]
@@ -49,14 +46,15 @@ pub struct Arguments {
 pub fn run(arguments: Arguments, plugins: &Plugins) -> Result<ExitCode> {
     let Arguments { config, images, out, sets, count, seed, epoch } = arguments;
     let registry = plugins.load()?;
-    let views = read_views(&config, &sets, &registry)?;
-    let source = FolderSource::open(&images)?;
+    let views = super::read_views(&config, &sets, &registry)?;
+    let source = SourceConfig::new(images).open(Split::Train)?;
+    let source = source.as_ref();
     let mut preview = Preview::new(&views)?;
     let mut rows = Vec::new();
     for index in 0..source.len().min(count.into()) {
-        let rendered = preview.render_sample(&source, index, seed, epoch)?;
+        let rendered = preview.render_sample(source, index, seed, epoch)?;
         console::print(&format!("{}\n", source.path(index).display()));
-        let mut row = vec![original(&source, index)?];
+        let mut row = vec![original(source, index)?];
         for view in rendered {
             let draws: Vec<String> = view
                 .draws
@@ -76,17 +74,7 @@ pub fn run(arguments: Arguments, plugins: &Plugins) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// The views of a file that is a set itself, or of a run.
-fn read_views(path: &Path, sets: &[String], registry: &Registry) -> Result<ViewSet> {
-    let document = Document::load(path, sets)?;
-    if document.has("views") {
-        Ok(document.read(|table| ViewSet::read(table, registry))?)
-    } else {
-        Ok(RunConfig::read(&document, registry)?.views)
-    }
-}
-
-fn original(source: &FolderSource, index: usize) -> Result<RgbImage> {
+fn original(source: &dyn Source, index: usize) -> Result<RgbImage> {
     let mut data = SampleData::default();
     source.read(index, &mut data)?;
     if let Form::Rgb8(size) = data.form {

@@ -37,7 +37,7 @@ fn in_place(criterion: &mut Criterion, registry: &Registry, id: &str) {
         bencher.iter(|| {
             draw += 1;
             operator.plan(VIEW, &mut RandomStream::new([draw, 0])).expect("it plans");
-            let mut image = match operator.works_on() {
+            let mut image = match operator.reads() {
                 PixelFormat::Rgb8 => ImageMut::rgb8(VIEW, &mut bytes),
                 PixelFormat::PlanarF32 => ImageMut::planar_f32(VIEW, &mut planes),
             };
@@ -57,7 +57,7 @@ fn random_resized_crop(criterion: &mut Criterion, registry: &Registry) {
     let mut operator = component.create_augmentation(&parameters).expect("defaults are allowed");
     let mut scratch = Scratch::new();
     let source: Vec<u8> = (0..3 * SOURCE.width * SOURCE.height).map(|at| (at / 7) as u8).collect();
-    let mut view = vec![0; 3 * (VIEW.width * VIEW.height) as usize];
+    let mut view = vec![0.0; 3 * (VIEW.width * VIEW.height) as usize];
     let whole = Region { x: 0, y: 0, width: SOURCE.width, height: SOURCE.height };
     let input = Image::rgb8(whole, &source, 3 * SOURCE.width as usize);
     let mut draw = 0;
@@ -66,7 +66,7 @@ fn random_resized_crop(criterion: &mut Criterion, registry: &Registry) {
             draw += 1;
             operator.plan(SOURCE, &mut RandomStream::new([draw, 0])).expect("it plans");
             operator
-                .apply_into(&input, &mut ImageMut::rgb8(VIEW, &mut view), &mut scratch)
+                .apply_into(&input, &mut ImageMut::planar_f32(VIEW, &mut view), &mut scratch)
                 .expect("it applies");
         });
         black_box(&view);

@@ -11,7 +11,8 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("diptych-sdk", &["diptych-abi", "diptych-sdk-macros"]),
     ("diptych-sdk-tensor", &["diptych-abi", "diptych-sdk"]),
     // Plugins see the SDKs only, never the host or what is built on it.
-    ("diptych-augmentations", &["diptych-sdk"]),
+    ("diptych-resample", &[]),
+    ("diptych-augmentations", &["diptych-resample", "diptych-sdk"]),
     ("diptych-encoders", &["diptych-sdk", "diptych-sdk-tensor"]),
     ("diptych-losses", &["diptych-sdk", "diptych-sdk-tensor"]),
     ("diptych-template-plugin", &["diptych-sdk"]),

@@ -159,8 +159,8 @@ struct View<'a> {
 impl View<'_> {
     fn apply(&mut self, operator: &mut Augmentation, plan: Plan, to_slot: bool) -> Result<(), InstanceError> {
         let whole = whole(self.size);
-        match (operator.works_on(), operator.in_place()) {
-            (PixelFormat::Rgb8, true) => {
+        match (operator.reads(), operator.writes(), operator.in_place()) {
+            (PixelFormat::Rgb8, _, true) => {
                 self.bring_to_bytes(to_slot);
                 let pixels = match self.place {
                     Place::Slot => &mut *self.slot,
@@ -168,25 +168,17 @@ impl View<'_> {
                 };
                 operator.apply_in_place(&mut ImageMut::rgb8(self.size, pixels), &mut self.buffers.scratch)
             }
-            (PixelFormat::PlanarF32, true) => {
+            (PixelFormat::PlanarF32, _, true) => {
                 self.bring_to_planes(whole);
                 let mut image = ImageMut::planar_f32(self.size, &mut self.buffers.planes[0]);
                 operator.apply_in_place(&mut image, &mut self.buffers.scratch)
             }
-            (PixelFormat::Rgb8, false) => {
-                if self.place == Place::Planes {
-                    self.bring_to_bytes(false);
-                }
+            (PixelFormat::Rgb8, PixelFormat::Rgb8, false) => {
+                self.bring_to_readable_bytes();
                 let [current, free] = &mut self.buffers.bytes;
-                // Bytes are in the slot only after the last change of size, so that they are never there
-                // here.
-                let (region, pixels) = match self.place {
-                    Place::Decoded => (self.decoded.region, &self.decoded.pixels),
-                    _ => (whole, &*current),
-                };
                 let output = if to_slot { &mut *self.slot } else { grown(free, length(plan.output)) };
                 operator.apply_into(
-                    &Image::rgb8(region, pixels, 3 * region.width as usize),
+                    &readable_bytes(self.place, self.decoded, current, whole),
                     &mut ImageMut::rgb8(plan.output, output),
                     &mut self.buffers.scratch,
                 )?;
@@ -195,7 +187,21 @@ impl View<'_> {
                 self.size = plan.output;
                 Ok(())
             }
-            (PixelFormat::PlanarF32, false) => {
+            (PixelFormat::Rgb8, PixelFormat::PlanarF32, false) => {
+                self.bring_to_readable_bytes();
+                operator.apply_into(
+                    &readable_bytes(self.place, self.decoded, &self.buffers.bytes[0], whole),
+                    &mut ImageMut::planar_f32(
+                        plan.output,
+                        grown(&mut self.buffers.planes[0], length(plan.output)),
+                    ),
+                    &mut self.buffers.scratch,
+                )?;
+                self.place = Place::Planes;
+                self.size = plan.output;
+                Ok(())
+            }
+            (PixelFormat::PlanarF32, _, false) => {
                 let region = if self.place == Place::Planes { whole } else { plan.region };
                 self.bring_to_planes(region);
                 let [current, free] = &mut self.buffers.planes;
@@ -208,6 +214,14 @@ impl View<'_> {
                 self.size = plan.output;
                 Ok(())
             }
+        }
+    }
+
+    /// Makes the view bytes, or leaves it in the decoded image. Bytes are in the slot only after the last change of size,
+    /// so that they are never there before one.
+    fn bring_to_readable_bytes(&mut self) {
+        if self.place == Place::Planes {
+            self.bring_to_bytes(false);
         }
     }
 
@@ -251,6 +265,15 @@ impl View<'_> {
             Place::Decoded => self.slot.copy_from_slice(&self.decoded.pixels),
         }
     }
+}
+
+/// The view's bytes, which are in the first buffer, `bytes`, or still in the decoded image.
+fn readable_bytes<'a>(place: Place, decoded: &'a DecodedImage, bytes: &'a [u8], whole: Region) -> Image<'a> {
+    let (region, pixels) = match place {
+        Place::Decoded => (decoded.region, &*decoded.pixels),
+        _ => (whole, bytes),
+    };
+    Image::rgb8(region, pixels, 3 * region.width as usize)
 }
 
 fn whole(size: Size) -> Region {

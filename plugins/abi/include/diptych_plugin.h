@@ -33,6 +33,9 @@
 // An operator that sets the size of the view doesn't have it.
 #define DIPTYCH_AUGMENTATION_TAKES_PROBABILITY (1 << 2)
 
+// Descriptor flag: the output is planar float pixels whatever the input is; not for an operator in place.
+#define DIPTYCH_AUGMENTATION_WRITES_PLANAR_F32 (1 << 3)
+
 // Descriptor flag: the loss reads `target_projection`; without it the trainer may leave the target network out.
 #define DIPTYCH_LOSS_READS_TARGET (1 << 0)
 
@@ -199,7 +202,7 @@ typedef struct DiptychPlan {
 typedef struct DiptychImage {
   // `sizeof(Image)` of the host.
   uint32_t struct_size;
-  // One of the `PIXELS_` constants; always what the descriptor's flags ask for.
+  // One of the `PIXELS_` constants; always what the descriptor's flags ask for, of the input and of the output.
   DiptychPixelFormat format;
   // The rectangle of the planned input (or output) that these pixels are. For an input it holds
   // at least the region that `plan` asked for; for an output it is the whole planned size at (0, 0).

@@ -23,6 +23,8 @@ pub const AUGMENTATION_IN_PLACE: u32 = 1 << 1;
 /// Descriptor flag: leaving it out of a chain for one sample makes sense, so TOML may give a `probability`.
 /// An operator that sets the size of the view doesn't have it.
 pub const AUGMENTATION_TAKES_PROBABILITY: u32 = 1 << 2;
+/// Descriptor flag: the output is planar float pixels whatever the input is; not for an operator in place.
+pub const AUGMENTATION_WRITES_PLANAR_F32: u32 = 1 << 3;
 
 /// Width and height in pixels.
 #[repr(C)]
@@ -54,7 +56,7 @@ pub struct Region {
 pub struct Image {
     /// `sizeof(Image)` of the host.
     pub struct_size: u32,
-    /// One of the `PIXELS_` constants; always what the descriptor's flags ask for.
+    /// One of the `PIXELS_` constants; always what the descriptor's flags ask for, of the input and of the output.
     pub format: PixelFormat,
     /// The rectangle of the planned input (or output) that these pixels are. For an input it holds
     /// at least the region that `plan` asked for; for an output it is the whole planned size at (0, 0).

@@ -93,18 +93,26 @@ impl Augmentation for GaussianBlur {
     }
 }
 
-/// Weights of the middle tap and of those to one side, normalised over the whole kernel. Taps below 2^-30 are left out:
-/// they are below a float's rounding of the sum.
+/// What the outermost taps that are left out may weigh together: a thousandth of what a byte resolves.
+const NEGLIGIBLE: f64 = 1.0 / (1 << 18) as f64;
+
+/// Weights of the middle tap and of those to one side, normalised over the whole kernel. `weights` has room for all
+/// taps; the outermost are left out where they are negligible, so that the work follows sigma.
 fn half_kernel(sigma: f64, weights: &mut [f32]) -> &[f32] {
     let tap = |distance: usize| (-((distance * distance) as f64) / (2.0 * sigma * sigma)).exp();
-    let sum: f64 = 1.0 + 2.0 * (1..weights.len()).map(tap).sum::<f64>();
-    let mut count = 0;
-    for (distance, weight) in weights.iter_mut().enumerate() {
-        *weight = (tap(distance) / sum) as f32;
-        if *weight < 1.0 / (1 << 30) as f32 {
+    let sum_to = |count: usize| 1.0 + 2.0 * (1..count).map(tap).sum::<f64>();
+    let (mut count, mut left_out) = (weights.len(), 0.0);
+    let whole = sum_to(count);
+    while count > 1 {
+        left_out += 2.0 * tap(count - 1);
+        if left_out > NEGLIGIBLE * whole {
             break;
         }
-        count += 1;
+        count -= 1;
+    }
+    let sum = sum_to(count);
+    for (distance, weight) in weights[..count].iter_mut().enumerate() {
+        *weight = (tap(distance) / sum) as f32;
     }
     &weights[..count]
 }
@@ -134,16 +142,30 @@ fn reflect(index: isize, count: usize) -> usize {
     folded.min(period - folded) as usize
 }
 
-/// Samples that are blurred at once: their sums stay in registers while the taps pass by.
-const LANES: usize = 32;
-
 /// `out[x]` = sum over taps i of `weights[|i|] * source[middle + x + i * stride]`: along a row with a stride of 1, along
 /// columns with a row's length.
 #[multiversion(targets("x86_64+avx512f+avx512bw+avx512dq+avx512vl", "x86_64+avx2"))]
 fn weigh(source: &[f32], middle: usize, stride: usize, weights: &[f32], out: &mut [f32]) {
-    let (chunks, rest) = out.as_chunks_mut::<LANES>();
-    let after_chunks = middle + chunks.len() * LANES;
-    for (chunk, x) in chunks.iter_mut().zip((middle..).step_by(LANES)) {
+    // So many sums at once stay in registers while the taps pass by, and additions don't wait for each other.
+    match out.len() {
+        64.. => weigh_lanes::<64>(source, middle, stride, weights, out),
+        16.. => weigh_lanes::<16>(source, middle, stride, weights, out),
+        _ => weigh_lanes::<1>(source, middle, stride, weights, out),
+    }
+}
+
+/// At least `LANES` samples, so many at a time; the last ones begin among those before.
+#[inline(always)]
+fn weigh_lanes<const LANES: usize>(
+    source: &[f32],
+    middle: usize,
+    stride: usize,
+    weights: &[f32],
+    out: &mut [f32],
+) {
+    let last = out.len() - LANES;
+    for at in (0..last).step_by(LANES).chain([last]) {
+        let x = middle + at;
         let mut sums = [0.0; LANES];
         for (sum, sample) in sums.iter_mut().zip(&source[x..][..LANES]) {
             *sum = weights[0] * sample;
@@ -155,13 +177,7 @@ fn weigh(source: &[f32], middle: usize, stride: usize, weights: &[f32], out: &mu
                 sums[lane] += weight * (before[lane] + after[lane]);
             }
         }
-        *chunk = sums;
-    }
-    for (out, x) in rest.iter_mut().zip(after_chunks..) {
-        *out = weights[0] * source[x];
-        for (distance, weight) in weights.iter().enumerate().skip(1) {
-            *out += weight * (source[x - distance * stride] + source[x + distance * stride]);
-        }
+        out[at..at + LANES].copy_from_slice(&sums);
     }
 }
 

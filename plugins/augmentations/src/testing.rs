@@ -1,7 +1,7 @@
 //! For the operators' tests: images, one call that runs an operator, and the BYOL authors' reference values.
 
-use diptych_sdk::testing::{OwnedImage, PixelsOf, run};
-use diptych_sdk::{Augmentation, Error, Parameters, PlanarF32, RandomStream, Rgb8, Size};
+use diptych_sdk::testing::{OutputOf, OwnedImage, PixelsOf, run};
+use diptych_sdk::{Access, Augmentation, Error, Parameters, PlanarF32, RandomStream, Rgb8, Size};
 use safetensors::{SafeTensors, tensor::TensorView};
 
 /// A float image from its pixels, row by row.
@@ -33,9 +33,21 @@ pub fn stream(seed: u32) -> RandomStream {
     RandomStream { key: [seed, 5], draw: 1 }
 }
 
-/// Replaces `image` by what `operator` makes of it.
-pub fn changed<A: Augmentation>(operator: &mut A, image: &mut OwnedImage<PixelsOf<A>>, seed: u32) {
-    *image = run(operator, image, &mut stream(seed)).unwrap();
+/// What `operator` makes of `image`.
+pub fn made<A: Augmentation>(
+    operator: &mut A,
+    image: &OwnedImage<PixelsOf<A>>,
+    seed: u32,
+) -> OwnedImage<OutputOf<A>> {
+    run(operator, image, &mut stream(seed)).unwrap()
+}
+
+/// Replaces `image` by what `operator`, which keeps its format, makes of it.
+pub fn changed<A: Augmentation>(operator: &mut A, image: &mut OwnedImage<OutputOf<A>>, seed: u32)
+where
+    A::Access: Access<Pixels = OutputOf<A>>,
+{
+    *image = made(operator, image, seed);
 }
 
 /// An operator as TOML without parameters makes it.

@@ -99,13 +99,19 @@ impl Augmentation {
         self.line.component()
     }
 
-    /// The pixels that it works on.
-    pub fn works_on(&self) -> PixelFormat {
-        if self.component().flags() & abi::AUGMENTATION_PLANAR_F32 != 0 {
-            PixelFormat::PlanarF32
-        } else {
-            PixelFormat::Rgb8
-        }
+    /// The pixels that it reads.
+    pub fn reads(&self) -> PixelFormat {
+        self.format(abi::AUGMENTATION_PLANAR_F32)
+    }
+
+    /// The pixels that it writes.
+    pub fn writes(&self) -> PixelFormat {
+        self.format(abi::AUGMENTATION_PLANAR_F32 | abi::AUGMENTATION_WRITES_PLANAR_F32)
+    }
+
+    /// Floats where the component has one of the flags.
+    fn format(&self, planar: u32) -> PixelFormat {
+        if self.component().flags() & planar != 0 { PixelFormat::PlanarF32 } else { PixelFormat::Rgb8 }
     }
 
     /// Whether it writes its output over its input.
@@ -211,14 +217,10 @@ impl Augmentation {
             return self.line.call(|_| abi::STATUS_OK);
         }
         let (size, plan) = self.planned.take().expect("apply follows a plan");
-        let format = match self.works_on() {
-            PixelFormat::Rgb8 => abi::PIXELS_RGB8,
-            PixelFormat::PlanarF32 => abi::PIXELS_PLANAR_F32,
-        };
+        let (reads, writes) = (self.reads(), self.writes());
         assert!(
-            input.format == format && output.format == format,
-            "the images are not {:?}",
-            self.works_on()
+            input.format == reads.number() && output.format == writes.number(),
+            "the images are not {reads:?} and {writes:?}"
         );
         assert!(
             holds(&input.region, &plan.region)

@@ -50,6 +50,12 @@ pub(crate) fn components(
             if !is_id(&id) {
                 return Err(format!("the {kind} id {id:?} is not in snake_case"));
             }
+            let both = abi::AUGMENTATION_IN_PLACE | abi::AUGMENTATION_WRITES_PLANAR_F32;
+            if kind == Kind::Augmentation && descriptor.flags & both == both {
+                return Err(format!(
+                    "the augmentation {id:?} has the flags IN_PLACE and WRITES_PLANAR_F32, expected at most one of them"
+                ));
+            }
             let parameters = parameters(kind, &id, descriptor)?;
             Ok(Component::new(Inner {
                 doc: text(descriptor.doc, || format!("the doc of {kind} {id:?}"))?,

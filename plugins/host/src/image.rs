@@ -15,6 +15,14 @@ pub enum PixelFormat {
 }
 
 impl PixelFormat {
+    /// The boundary's number for it.
+    pub(crate) fn number(self) -> abi::PixelFormat {
+        match self {
+            PixelFormat::Rgb8 => abi::PIXELS_RGB8,
+            PixelFormat::PlanarF32 => abi::PIXELS_PLANAR_F32,
+        }
+    }
+
     /// Bytes of a pixel, all planes together.
     pub fn bytes_per_pixel(self) -> usize {
         match self {

@@ -85,8 +85,10 @@ pub trait Augmentation: Sized + Send + 'static {
 
 /// How an operator touches pixels: [`InPlace`] or [`IntoOutput`].
 pub trait Access: sealed::Sealed + 'static {
-    /// The format it works in.
+    /// The format of what it reads.
     type Pixels: Pixels;
+    /// The format of what it writes.
+    type Output: Pixels;
     /// What `apply` is given.
     type Images<'a>;
     /// Whether the output is written over the input.
@@ -101,19 +103,21 @@ pub trait Access: sealed::Sealed + 'static {
 /// The operator changes the image it is given and keeps its size: `apply` is given an [`ImageMut`].
 pub struct InPlace<P>(PhantomData<P>);
 
-/// The operator reads one image and writes another: `apply` is given [`Images`].
-pub struct IntoOutput<P>(PhantomData<P>);
+/// The operator reads one image and writes another: `apply` is given [`Images`]. It may read bytes and write floats, which
+/// spares the host a conversion and the view a rounding.
+pub struct IntoOutput<P, Q = P>(PhantomData<(P, Q)>);
 
 /// Input and output of an operator that writes another image than it reads.
-pub struct Images<'a, P> {
+pub struct Images<'a, P, Q = P> {
     /// The input, at least the region that `plan` asked for.
     pub input: Image<'a, P>,
     /// The output, of the planned size; its content before is arbitrary.
-    pub output: ImageMut<'a, P>,
+    pub output: ImageMut<'a, Q>,
 }
 
 impl<P: Pixels> Access for InPlace<P> {
     type Pixels = P;
+    type Output = P;
     type Images<'a> = ImageMut<'a, P>;
     const IN_PLACE: bool = true;
 
@@ -126,12 +130,13 @@ impl<P: Pixels> Access for InPlace<P> {
     }
 }
 
-impl<P: Pixels> Access for IntoOutput<P> {
+impl<P: Pixels, Q: Pixels> Access for IntoOutput<P, Q> {
     type Pixels = P;
-    type Images<'a> = Images<'a, P>;
+    type Output = Q;
+    type Images<'a> = Images<'a, P, Q>;
     const IN_PLACE: bool = false;
 
-    unsafe fn images<'a>(input: &abi::Image, output: &abi::Image) -> Result<Images<'a, P>, Error> {
+    unsafe fn images<'a>(input: &abi::Image, output: &abi::Image) -> Result<Images<'a, P, Q>, Error> {
         if input.data == output.data {
             return Err(Error::new(
                 "the host passed one image as input and output of an operator that needs two",
@@ -145,7 +150,7 @@ impl<P: Pixels> Access for IntoOutput<P> {
 mod sealed {
     pub trait Sealed {}
     impl<P> Sealed for super::InPlace<P> {}
-    impl<P> Sealed for super::IntoOutput<P> {}
+    impl<P, Q> Sealed for super::IntoOutput<P, Q> {}
 }
 
 /// What `apply` will read and write.

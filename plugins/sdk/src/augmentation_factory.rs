@@ -20,6 +20,13 @@ pub const fn augmentation<A: Augmentation>() -> Component<Create> {
     if <A::Access as Access>::Pixels::FORMAT == abi::PIXELS_PLANAR_F32 {
         flags |= abi::AUGMENTATION_PLANAR_F32;
     }
+    if <A::Access as Access>::Output::FORMAT != <A::Access as Access>::Pixels::FORMAT {
+        assert!(
+            <A::Access as Access>::Output::FORMAT == abi::PIXELS_PLANAR_F32,
+            "an operator that reads floats writes floats: bytes in between would round twice"
+        );
+        flags |= abi::AUGMENTATION_WRITES_PLANAR_F32;
+    }
     if A::Access::IN_PLACE {
         flags |= abi::AUGMENTATION_IN_PLACE;
     }

@@ -234,6 +234,19 @@ impl ImageMut<'_, PlanarF32> {
         })
     }
 
+    /// Red, green and blue as one slice each when rows follow each other without gaps.
+    pub fn planes_mut(&mut self) -> Option<[&mut [f32]; 3]> {
+        let samples = self.raw.region.width as usize * self.raw.region.height as usize;
+        (self.raw.row_stride == 4 * self.raw.region.width as usize).then(|| {
+            [0, 1, 2].map(|channel| {
+                let start = row_start::<PlanarF32>(&self.raw, channel, 0);
+                // SAFETY: without gaps a plane's rows are one range, borrowed uniquely through `self`; planes don't
+                // overlap (`check`).
+                unsafe { slice::from_raw_parts_mut(start.cast(), samples) }
+            })
+        })
+    }
+
     /// Replaces every pixel (red, green, blue) by what `change` makes of it, row by row.
     pub fn for_each_pixel(&mut self, mut change: impl FnMut([f32; 3]) -> [f32; 3]) {
         for y in 0..self.height() {

@@ -126,8 +126,10 @@ impl OwnedImage<PlanarF32> {
     }
 }
 
-/// The pixel format of an operator.
+/// The pixel format that an operator reads.
 pub type PixelsOf<A> = <<A as Augmentation>::Access as Access>::Pixels;
+/// The pixel format that an operator writes.
+pub type OutputOf<A> = <<A as Augmentation>::Access as Access>::Output;
 
 /// Plans and applies `operator` to `image` with draws from `random`, through the same views as the host.
 /// The output begins filled with a pattern, so that a pixel left unwritten shows.
@@ -138,7 +140,7 @@ pub fn run<A: Augmentation>(
     operator: &mut A,
     image: &OwnedImage<PixelsOf<A>>,
     random: &mut RandomStream,
-) -> Result<OwnedImage<PixelsOf<A>>, Error> {
+) -> Result<OwnedImage<OutputOf<A>>, Error> {
     let size = image.size();
     let Plan { output, region, scratch_bytes } = operator.plan(size, random)?;
     let inside = u64::from(region.x) + u64::from(region.width) <= u64::from(size.width)
@@ -157,7 +159,8 @@ pub fn run<A: Augmentation>(
         let raw = input.raw();
         // SAFETY: one buffer as input and output, lent for the call.
         operator.apply(unsafe { <A::Access as Access>::images(&raw, &raw) }?, scratch)?;
-        return Ok(input);
+        // In place, both formats are one.
+        return Ok(OwnedImage { region: input.region, memory: input.memory, format: Default::default() });
     }
     let mut result = OwnedImage::new(output);
     result.memory.fill(Line([0xa5; 64]));

@@ -42,10 +42,9 @@ impl Augmentation for Solarize {
 #[multiversion(targets("x86_64+avx512f+avx512bw+avx512dq+avx512vl", "x86_64+avx2"))]
 fn invert_from(threshold: f32, row: &mut [f32]) {
     for sample in row {
-        // Chosen by a mask: with `if` there would be a jump for each sample.
-        let mask = u32::from(*sample >= threshold).wrapping_neg();
-        let (kept, inverted) = (sample.to_bits() & !mask, (1.0 - *sample).to_bits() & mask);
-        *sample = f32::from_bits(kept | inverted);
+        // Arithmetic, of which every step is exact: an `if` becomes masked stores, several times slower.
+        let bright = f32::from(u8::from(*sample >= threshold));
+        *sample = bright + (1.0 - 2.0 * bright) * *sample;
     }
 }
 

@@ -32,7 +32,7 @@ pub(super) struct Labels {
     /// Empty without labels.
     numbers: Vec<i64>,
     classes: Option<Vec<String>>,
-    /// Why there are none although some samples have one.
+    /// Why there are none although it seems that there are some.
     remark: Option<String>,
 }
 
@@ -109,6 +109,11 @@ impl Labels {
             (None, None) => return Ok(Labels::default()),
         };
         Ok(Labels { numbers, classes: Some(classes), remark: None })
+    }
+
+    /// No labels, although a data set has what might be some, and why.
+    pub fn none(remark: String) -> Labels {
+        Labels { remark: Some(remark), ..Labels::default() }
     }
 
     pub fn get(&self, index: usize) -> Option<i64> {

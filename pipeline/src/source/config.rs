@@ -7,8 +7,8 @@ use diptych_config::{Choice, Kind, Table, choices};
 
 use super::pattern::ends_with;
 use super::{
-    FolderSource, ListFields, ListSource, RawSource, Source, SourceError, Split, TarSource, list, pattern,
-    tar,
+    FolderSource, ListFields, ListSource, ParquetFields, ParquetSource, RawSource, Source, SourceError,
+    Split, TarSource, list, parquet, pattern, tar,
 };
 
 choices! {
@@ -20,6 +20,8 @@ choices! {
         Folder = "folder",
         /// WebDataset's tar shards.
         Tar = "tar",
+        /// Parquet files as Hugging Face's image data sets.
+        Parquet = "parquet",
         /// A list of paths and labels, with a row of names.
         Csv = "csv",
         /// A list of paths and labels, a JSON object a line.
@@ -40,9 +42,9 @@ choices! {
 /// ```toml
 /// path = "imagenet-train-{000000..000146}.tar"
 /// format = "auto"             # or a Format
-/// split = "train"             # cifar10, cifar100, stl10, idx
-/// image_field = "path"        # csv, jsonl
-/// label_field = "label"       # csv, jsonl, tar (of a sample's json)
+/// split = "train"             # cifar10, cifar100, stl10, idx; parquet, whose files are named after it
+/// image_field = "path"        # csv, jsonl; parquet, where it is "image"
+/// label_field = "label"       # csv, jsonl, parquet, tar (of a sample's json)
 /// coarse_labels = false       # cifar100
 /// ```
 #[derive(Clone, Debug, PartialEq)]
@@ -134,6 +136,19 @@ impl SourceConfig {
         Ok(match format {
             Format::Auto | Format::Folder => Arc::new(FolderSource::open(path)?),
             Format::Tar => Arc::new(TarSource::open(path, label.unwrap_or("label"))?),
+            Format::Parquet => {
+                let image = self.image_field.as_deref().unwrap_or("image");
+                let files = parquet_files(path, split);
+                if self.split.is_some() && files == *path {
+                    return Err(SourceError::Unfit {
+                        path: path.clone(),
+                        found: format!("no file there whose name begins with {}-", split.text()),
+                        expected: format!("some, as the split is {:?}", split.text()),
+                        remedy: "leave the split out, or give the folder that holds its files".into(),
+                    });
+                }
+                Arc::new(ParquetSource::open(&files, ParquetFields { image, label })?)
+            }
             Format::Csv => Arc::new(ListSource::csv(path, fields)?),
             Format::Jsonl => Arc::new(ListSource::jsonl(path, fields)?),
             Format::Cifar10 => Arc::new(RawSource::cifar10(path, split)?),
@@ -145,11 +160,11 @@ impl SourceConfig {
 
     /// A key that would be ignored is a mistake: whoever wrote it expected it to do something.
     fn refuse_meaningless(&self, format: Format) -> Result<(), SourceError> {
-        use Format::{Cifar10, Cifar100, Csv, Idx, Jsonl, Stl10, Tar};
+        use Format::{Cifar10, Cifar100, Csv, Idx, Jsonl, Parquet, Stl10, Tar};
         let given: [(&str, bool, &[Format]); 4] = [
-            ("split", self.split.is_some(), &[Cifar10, Cifar100, Stl10, Idx]),
-            ("image_field", self.image_field.is_some(), &[Csv, Jsonl]),
-            ("label_field", self.label_field.is_some(), &[Csv, Jsonl, Tar]),
+            ("split", self.split.is_some(), &[Cifar10, Cifar100, Stl10, Idx, Parquet]),
+            ("image_field", self.image_field.is_some(), &[Csv, Jsonl, Parquet]),
+            ("label_field", self.label_field.is_some(), &[Csv, Jsonl, Parquet, Tar]),
             ("coarse_labels", self.coarse_labels, &[Cifar100]),
         ];
         match given.into_iter().find(|(_, given, formats)| *given && !formats.contains(&format)) {
@@ -169,8 +184,9 @@ impl SourceConfig {
 
 /// The format of what is at `path`, by names alone; a folder of image files where nothing else fits.
 fn guess(path: &Path) -> Format {
-    const BY_SUFFIX: [(&[&str], Format); 4] = [
+    const BY_SUFFIX: [(&[&str], Format); 5] = [
         (&tar::SUFFIXES, Format::Tar),
+        (&parquet::SUFFIXES, Format::Parquet),
         (&list::CSV_SUFFIXES, Format::Csv),
         (&list::JSONL_SUFFIXES, Format::Jsonl),
         (&["-ubyte"], Format::Idx),
@@ -192,7 +208,29 @@ fn guess(path: &Path) -> Format {
     if let Some((_, format)) = BY_FILE.iter().find(|(file, _)| path.join(file).is_file()) {
         return *format;
     }
-    if pattern::folder_holds(path, &tar::SUFFIXES) { Format::Tar } else { Format::Folder }
+    let holds = |suffixes: &[&str]| {
+        pattern::folder_holds(path, suffixes) || pattern::folder_holds(&path.join("data"), suffixes)
+    };
+    match () {
+        () if holds(&tar::SUFFIXES) => Format::Tar,
+        () if holds(&parquet::SUFFIXES) => Format::Parquet,
+        () => Format::Folder,
+    }
+}
+
+/// The files of `split` where a folder, or its folder `data`, names them after splits as Hugging Face does
+/// (`data/train-00000-of-00001.parquet`); else what `path` names.
+fn parquet_files(path: &Path, split: Split) -> PathBuf {
+    let named = [path.join("data"), path.to_path_buf()].map(|folder| (format!("{}-", split.text()), folder));
+    let holds = |(prefix, folder): &(String, PathBuf)| {
+        let files = std::fs::read_dir(folder).into_iter().flatten().flatten();
+        files.map(|entry| entry.file_name()).any(|name| {
+            let name = name.to_string_lossy();
+            name.starts_with(prefix) && name.ends_with(parquet::SUFFIXES[0])
+        })
+    };
+    let found = named.into_iter().find(holds);
+    found.map_or_else(|| path.to_path_buf(), |(prefix, folder)| folder.join(format!("{prefix}*.parquet")))
 }
 
 #[cfg(test)]
@@ -241,6 +279,11 @@ mod tests {
         assert_eq!(guess(folder.path()), Format::Folder);
         std::fs::write(folder.path().join("a.tar"), "").unwrap();
         assert_eq!(guess(folder.path()), Format::Tar);
+        std::fs::rename(folder.path().join("a.tar"), folder.path().join("test-0.parquet")).unwrap();
+        assert_eq!(guess(folder.path()), Format::Parquet);
+        let pattern = |split| parquet_files(folder.path(), split);
+        assert_eq!(pattern(Split::Test), folder.path().join("test-*.parquet"));
+        assert_eq!(pattern(Split::Train), folder.path());
         std::fs::write(folder.path().join("test_batch.bin"), "").unwrap();
         assert_eq!(guess(folder.path()), Format::Cifar10);
     }
@@ -252,7 +295,7 @@ mod tests {
         assert_eq!(
             error.to_string(),
             "/nowhere: found the key split for data of the format folder, expected it only with cifar10, cifar100, \
-             stl10, idx; leave it out, or give another format"
+             stl10, idx, parquet; leave it out, or give another format"
         );
     }
 }

@@ -31,7 +31,7 @@ use crate::error::ReadError;
 use crate::random;
 
 /// What the names of files end with.
-const SUFFIXES: [&str; 1] = [".parquet"];
+pub(super) const SUFFIXES: [&str; 1] = [".parquet"];
 
 /// Images of Parquet files.
 #[derive(Debug)]

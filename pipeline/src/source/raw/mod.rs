@@ -34,6 +34,8 @@ diptych_config::choices! {
     pub enum Split {
         /// To train on.
         Train = "train",
+        /// To choose settings on.
+        Validation = "validation",
         /// To test on.
         Test = "test",
         /// STL-10's images without labels.

@@ -6,7 +6,7 @@ use diptych_config::Choice;
 use diptych_host::Size;
 
 use super::super::SourceError;
-use super::{Description, Layout, Split, class_names, read_labels, records};
+use super::{Description, Layout, Split, class_names, no_such_split, read_labels, records};
 
 const SIZE: Size = Size { width: 96, height: 96 };
 const PIXELS: u64 = 3 * 96 * 96;
@@ -17,6 +17,9 @@ pub(super) fn describe(path: &Path, split: Split) -> Result<Description, SourceE
         Split::Test => &["test"],
         Split::Unlabeled => &["unlabeled"],
         Split::TrainAndUnlabeled => &["train", "unlabeled"],
+        Split::Validation => {
+            return Err(no_such_split(path, split, "train, test, unlabeled, train+unlabeled"));
+        }
     };
     let mut files = Vec::new();
     for part in parts {
@@ -39,7 +42,7 @@ pub(super) fn describe(path: &Path, split: Split) -> Result<Description, SourceE
             }
             read_labels(&file, 0, 1, count, 1)?
         }
-        Split::Unlabeled | Split::TrainAndUnlabeled => vec![None; count],
+        _ => vec![None; count],
     };
     Ok(Description {
         title: format!("STL-10 {}", split.text()),

@@ -1,0 +1,131 @@
+#!/usr/bin/env python3
+"""Runs Diptych's pipeline and other loaders in turn, on the same photographs, and prints how they compare.
+
+    cargo build --release && python3 tools/peers/compare.py [--rounds 3] [--seconds 8] [--only PEER ...] [--markdown FILE]
+
+The first time it makes an environment for the peers in the folder `.peers` (PyTorch with its CUDA libraries, DALI: several
+gigabytes from PyPI) and the photographs. Every round measures each program once, with all cores and with one; a program's figure
+is the median over the rounds, a ratio is one of figures of the same machine and hour. Run it while nothing else runs.
+"""
+
+import argparse
+import datetime
+import json
+import os
+import platform
+import statistics
+import subprocess
+import sys
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parent.parent
+FOLDER = ROOT / ".peers"
+PACKAGES = [
+    "torch==2.11.0",
+    "torchvision==0.26.0",
+    "lightly==1.6.0",
+    "nvidia-dali-cuda130==2.4.0",
+    "albumentations==2.0.8",
+    "opencv-python-headless",
+    "scikit-learn",
+    "scikit-image",
+]
+PEERS = ["albumentations", "dali", "torchvision-pillow", "lightly", "torchvision-tensors"]
+OURS = "diptych"
+
+
+def say(text):
+    print(text, file=sys.stderr, flush=True)
+
+
+def set_up():
+    python = FOLDER / "venv/bin/python"
+    done = FOLDER / "installed.txt"
+    if not done.is_file() or done.read_text().split() != PACKAGES:
+        say(f"installing the peers into {FOLDER}")
+        subprocess.run([sys.executable, "-m", "venv", FOLDER / "venv"], check=True)
+        subprocess.run([python, "-m", "pip", "install", "--quiet", *PACKAGES], check=True)
+        done.write_text("\n".join(PACKAGES))
+    photographs = FOLDER / "photographs"
+    if not (photographs / "0599.jpg").is_file():
+        say("making the photographs")
+        subprocess.run([python, HERE / "photographs.py", photographs], check=True, stdout=sys.stderr)
+    return python, photographs
+
+
+def measure(name, cores, python, photographs, seconds):
+    """Images per second of one program on `cores` cores."""
+    if name == OURS:
+        binary = ROOT / "target/release/diptych"
+        command = [binary, "bench", "pipeline", "--config", ROOT / "configs/augmentations/byol.toml", "--data", photographs]
+        command += ["--workers", str(cores), "--seconds", str(seconds), "--json"]
+    else:
+        workers = "0" if cores == 1 else str(cores)
+        command = [python, HERE / "peers.py", name, "--photographs", photographs, "--workers", workers]
+        command += ["--seconds", str(seconds)]
+    # The kernel's choice of cores is part of what is measured, but one core is one core.
+    if cores == 1:
+        command = ["taskset", "--cpu-list", "0", *command]
+    # Set for old machines in some installations, they slow down numpy on new ones.
+    environment = {key: value for key, value in os.environ.items() if not key.startswith("OPENBLAS")}
+    environment["NO_ALBUMENTATIONS_UPDATE"] = "1"
+    found = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
+    if found.returncode != 0:
+        raise SystemExit(f"{name} failed:\n{found.stderr}")
+    if name == OURS:
+        return json.loads(found.stdout)["measurements"][0]["images_per_second"]
+    return json.loads(found.stdout.splitlines()[-1])["images_per_second"]
+
+
+def processor():
+    lines = Path("/proc/cpuinfo").read_text().splitlines()
+    model = next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), platform.machine())
+    flags = next((line for line in lines if line.startswith("flags")), "")
+    vectors = next((text for flag, text in [("avx512bw", "AVX-512"), ("avx2", "AVX2")] if flag in flags), "no AVX2")
+    return f"{model}, {vectors}"
+
+
+def table(figures, core_counts):
+    """Markdown; the best peer's row is what ours is compared with first."""
+    head = ["loader"] + [f"images/s, {count} core{'s' * (count > 1)}" for count in core_counts]
+    head += [f"Diptych is, {count} core{'s' * (count > 1)}" for count in core_counts]
+    rows = [head, ["---"] + ["---:"] * (len(head) - 1)]
+    names = sorted(figures, key=lambda name: -statistics.median(figures[name][core_counts[0]]))
+    for name in names:
+        medians = [statistics.median(figures[name][count]) for count in core_counts]
+        ours = [statistics.median(figures[OURS][count]) for count in core_counts]
+        ratios = ["" if name == OURS else f"{mine / theirs:.2f} x" for mine, theirs in zip(ours, medians)]
+        rows.append([name] + [f"{median:.0f}" for median in medians] + ratios)
+    return "\n".join("| " + " | ".join(row) + " |" for row in rows)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--seconds", type=float, default=8)
+    parser.add_argument("--only", nargs="+", choices=PEERS, default=PEERS)
+    parser.add_argument("--markdown", type=Path, help="also write the table there")
+    arguments = parser.parse_args()
+    python, photographs = set_up()
+    cores = len(os.sched_getaffinity(0))
+    core_counts = sorted({cores, 1}, reverse=True)
+    figures = {name: {count: [] for count in core_counts} for name in [OURS, *arguments.only]}
+    for round_number in range(arguments.rounds):
+        for name in figures:
+            for count in core_counts:
+                found = measure(name, count, python, photographs, arguments.seconds)
+                figures[name][count].append(found)
+                say(f"round {round_number + 1}, {name}, {count} core(s): {found:.1f} images/s")
+    commit = subprocess.run(["git", "-C", ROOT, "rev-parse", "--short", "HEAD"], stdout=subprocess.PIPE, text=True).stdout.strip()
+    text = (
+        f"{datetime.date.today()}, commit {commit}; {processor()}, {cores} cores; 600 photographs of ImageNet's shape, BYOL's two\n"
+        f"views at 224 pixels, whole recipe; source images per second, medians of {arguments.rounds} rounds of"
+        f" {arguments.seconds:.0f} s.\n\n{table(figures, core_counts)}\n"
+    )
+    print(text)
+    if arguments.markdown:
+        arguments.markdown.write_text(text)
+
+
+main()

@@ -2,8 +2,9 @@
 //!
 //! Area is a uniform fraction of the image's, the aspect ratio (width / height) is log-uniform, so that r and 1 / r are as
 //! likely. BYOL's code draws once and clamps what sticks out to the image's sides; torchvision draws up to ten
-//! times and then falls back to the largest centred rectangle within the ratios. BYOL's code resizes by TensorFlow's
-//! bicubic, which does not antialias; torchvision's does.
+//! times and then falls back to the largest centred rectangle within the ratios; SimCLR's code leaves it to TensorFlow's
+//! `sample_distorted_bounding_box`, whose ratios and heights are uniform. BYOL's code resizes by TensorFlow's bicubic, which
+//! does not antialias; torchvision's does.
 
 use diptych_resample::{Filter, Resampler};
 use diptych_sdk::{Augmentation, Choice, Error, Images, IntoOutput, Parameters, Plan, PlanarF32};
@@ -23,8 +24,9 @@ pub struct RandomResizedCropParameters {
     /// Width divided by height; its logarithm is drawn uniformly.
     #[parameter(default = [0.75, 4.0 / 3.0], minimum = 0.01, maximum = 100)]
     aspect_ratio: [f64; 2],
-    /// What happens when the drawn rectangle is larger than the image: `clamped` cuts it to the image's sides, as BYOL's
-    /// code; `torchvision` draws again, up to ten times, then takes the middle.
+    /// How the rectangle is drawn. `clamped` cuts one that is larger than the image to the image's sides, as BYOL's code;
+    /// `torchvision` draws again, up to ten times, then takes the middle; `tensorflow`, as in SimCLR's code, draws the
+    /// aspect ratio uniformly, then the height, up to a hundred times until a tenth of the image is covered, then takes all.
     #[parameter(default = Sampling::Clamped)]
     sampling: Sampling,
     /// How values between pixels are found: `bicubic` or `bilinear`.
@@ -43,10 +45,14 @@ pub enum Sampling {
     Clamped,
     /// Up to ten draws, then a centre crop.
     Torchvision,
+    /// Up to a hundred draws, then the whole image; ratio and height are uniform.
+    Tensorflow,
 }
 
 /// Shapes that torchvision tries.
 const TRIES: usize = 10;
+/// Shapes that SimCLR's code has TensorFlow try.
+const TENSORFLOW_TRIES: usize = 100;
 
 /// See the module.
 pub struct RandomResizedCrop {
@@ -98,37 +104,94 @@ impl Augmentation for RandomResizedCrop {
 }
 
 impl RandomResizedCrop {
-    /// Always draws ten shapes, then a place, whichever of them count.
+    /// Ten shapes and a place are drawn whichever of them count. TensorFlow's further tries are drawn behind.
     fn sample(&self, input: Size, random: &mut RandomStream) -> Region {
         let RandomResizedCropParameters { area, aspect_ratio, sampling, .. } = &self.parameters;
-        let pixels = f64::from(input.width) * f64::from(input.height);
-        let shapes: [(f64, f64); TRIES] = std::array::from_fn(|_| {
-            let area = pixels * random.uniform(area[0], area[1]);
-            let ratio = random.uniform(aspect_ratio[0].ln(), aspect_ratio[1].ln()).exp();
-            ((area * ratio).sqrt().round_ties_even(), (area / ratio).sqrt().round_ties_even())
-        });
+        let shapes: [[f64; 2]; TRIES] = std::array::from_fn(|_| [random.unit(), random.unit()]);
         let (right, down) = (random.unit(), random.unit());
+        let within = |[low, high]: [f64; 2], unit: f64| low + (high - low) * unit;
+        let shape = |[first, second]: [f64; 2]| {
+            let area = f64::from(input.width) * f64::from(input.height) * within(*area, first);
+            let ratio = within(aspect_ratio.map(f64::ln), second).exp();
+            ((area * ratio).sqrt().round_ties_even(), (area / ratio).sqrt().round_ties_even())
+        };
         let place = |width: u32, height: u32| Region {
             x: (right * f64::from(input.width - width + 1)) as u32,
             y: (down * f64::from(input.height - height + 1)) as u32,
             width,
             height,
         };
-        let fits = |&(width, height): &(f64, f64)| {
-            (1.0..=f64::from(input.width)).contains(&width)
-                && (1.0..=f64::from(input.height)).contains(&height)
-        };
         match sampling {
             Sampling::Clamped => {
-                let (width, height) = shapes[0];
+                let (width, height) = shape(shapes[0]);
                 place((width as u32).clamp(1, input.width), (height as u32).clamp(1, input.height))
             }
-            Sampling::Torchvision => match shapes.into_iter().find(fits) {
-                Some((width, height)) => place(width as u32, height as u32),
-                None => largest_centred(input, *aspect_ratio),
-            },
+            Sampling::Torchvision => {
+                let fits = |&(width, height): &(f64, f64)| {
+                    (1.0..=f64::from(input.width)).contains(&width)
+                        && (1.0..=f64::from(input.height)).contains(&height)
+                };
+                match shapes.map(shape).into_iter().find(fits) {
+                    Some((width, height)) => place(width as u32, height as u32),
+                    None => largest_centred(input, *aspect_ratio),
+                }
+            }
+            Sampling::Tensorflow => {
+                let further = (TRIES..TENSORFLOW_TRIES).map(|_| [random.unit(), random.unit()]);
+                let tries = shapes.into_iter().chain(further);
+                let found = tries
+                    .filter_map(|[first, second]| {
+                        tensorflow_shape(input, *area, within(*aspect_ratio, first), second)
+                    })
+                    .find(|&(width, height)| covers_enough(input, width, height));
+                match found {
+                    // TensorFlow never draws the last place.
+                    Some((width, height)) => Region {
+                        x: (right * f64::from(input.width - width)) as u32,
+                        y: (down * f64::from(input.height - height)) as u32,
+                        width,
+                        height,
+                    },
+                    None => Region { x: 0, y: 0, width: input.width, height: input.height },
+                }
+            }
         }
     }
+}
+
+/// One try of TensorFlow's `sample_distorted_bounding_box`: of the heights that give `ratio` an area within `areas`, one is
+/// drawn uniformly. `None` when there is none.
+fn tensorflow_shape(input: Size, areas: [f64; 2], ratio: f64, unit: f64) -> Option<(u32, u32)> {
+    let [width, height] = [input.width, input.height].map(f64::from);
+    let [least, most] = areas.map(|area| area * width * height);
+    let round = |value: f64| value.round_ties_even();
+    let mut highest = round((most / ratio).sqrt());
+    if round(highest * ratio) > width {
+        highest = ((width + 0.5 - 1e-7) / ratio).floor();
+        if round(highest * ratio) > width {
+            highest -= 1.0;
+        }
+    }
+    let highest = highest.min(height);
+    let lowest = round((least / ratio).sqrt()).min(highest);
+    let mut rows = lowest + (unit * (highest - lowest + 1.0)).floor();
+    let area = |rows: f64| rows * round(rows * ratio);
+    // Rounding may have led just out of the range.
+    if area(rows) < least {
+        rows += 1.0;
+    }
+    if area(rows) > most {
+        rows -= 1.0;
+    }
+    let columns = round(rows * ratio);
+    let fits = (1.0..=width).contains(&columns) && (1.0..=height).contains(&rows);
+    (fits && (least..=most).contains(&area(rows))).then_some((columns as u32, rows as u32))
+}
+
+/// SimCLR's code asks for a tenth of the object, which is the whole image.
+fn covers_enough(input: Size, width: u32, height: u32) -> bool {
+    let area = |width: u32, height: u32| f64::from(width) * f64::from(height);
+    area(width, height) >= 0.1 * area(input.width, input.height)
 }
 
 /// The largest rectangle in the middle of `input` whose aspect ratio is within `ratios`.
@@ -148,7 +211,7 @@ fn largest_centred(input: Size, [lowest, highest]: [f64; 2]) -> Region {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::{draws_of, made, random_rgb8, rgb8, stream, with_defaults};
+    use crate::testing::{draws_of, made, random_rgb8, rgb8, stream, tensorflow_crops, with_defaults};
 
     fn parameters() -> RandomResizedCropParameters {
         RandomResizedCropParameters::defaults().unwrap()
@@ -206,36 +269,44 @@ mod tests {
         }
     }
 
-    /// The means are from 300,000 draws of both authors' loops, rewritten in Python with Python's own generator.
+    /// The means are from 300,000 draws of BYOL's and of torchvision's loops, rewritten in Python with Python's own generator,
+    /// and from 100,000 draws of TensorFlow itself (`tests/reference/tensorflow_reference.py`).
     #[test]
-    fn regions_lie_inside_and_are_distributed_as_both_codes_distribute_them() {
-        for (sampling, mean_area, mean_log_ratio) in
-            [(Sampling::Clamped, 0.5179, 0.0259), (Sampling::Torchvision, 0.4332, 0.0311)]
-        {
+    fn regions_lie_inside_and_are_distributed_as_the_codes_distribute_them() {
+        let [tensorflow_area, tensorflow_ratio, tensorflow_left] = tensorflow_crops();
+        for (sampling, mean_area, mean_log_ratio, mean_left) in [
+            (Sampling::Clamped, 0.5179, 0.0259, 0.5),
+            (Sampling::Torchvision, 0.4332, 0.0311, 0.5),
+            (Sampling::Tensorflow, tensorflow_area, tensorflow_ratio, tensorflow_left),
+        ] {
             let mut operator = crop(RandomResizedCropParameters { sampling, ..parameters() });
-            let (mut area, mut log_ratio, mut left) = (0.0, 0.0, 0.0);
+            let (mut area, mut log_ratio, mut left, mut with_room) = (0.0, 0.0, 0.0, 0);
             let count = 20_000;
             for seed in 0..count {
                 let found = region(&mut operator, Size { width: 400, height: 300 }, seed);
                 assert!(found.x + found.width <= 400 && found.y + found.height <= 300);
                 area += f64::from(found.width * found.height) / 120_000.0;
                 log_ratio += (f64::from(found.width) / f64::from(found.height)).ln();
-                left += (f64::from(found.x) + 0.5) / f64::from(400 - found.width + 1);
+                match sampling {
+                    Sampling::Tensorflow if found.width == 400 => continue,
+                    Sampling::Tensorflow => left += f64::from(found.x) / f64::from(400 - found.width),
+                    _ => left += (f64::from(found.x) + 0.5) / f64::from(400 - found.width + 1),
+                }
+                with_room += 1;
             }
-            let near = |sum: f64, mean: f64, tolerance: f64| {
-                let found = sum / f64::from(count);
+            let near = |found: f64, mean: f64, tolerance: f64| {
                 assert!((found - mean).abs() < tolerance, "{sampling:?}: found {found}, expected {mean}");
             };
             // About five standard errors.
-            near(area, mean_area, 0.009);
-            near(log_ratio, mean_log_ratio, 0.007);
-            near(left, 0.5, 0.011);
+            near(area / f64::from(count), mean_area, 0.009);
+            near(log_ratio / f64::from(count), mean_log_ratio, 0.007);
+            near(left / f64::from(with_room), mean_left, 0.011);
         }
     }
 
     #[test]
     fn extreme_images_still_give_a_pixel() {
-        for sampling in [Sampling::Clamped, Sampling::Torchvision] {
+        for sampling in [Sampling::Clamped, Sampling::Torchvision, Sampling::Tensorflow] {
             let mut operator = crop(RandomResizedCropParameters { sampling, size_pixels: 4, ..parameters() });
             for (width, height) in [(1, 1), (1, 500), (700, 1), (2, 3)] {
                 for seed in 0..20 {
@@ -255,7 +326,7 @@ mod tests {
     }
 
     #[test]
-    fn draws_equally_often_whatever_the_parameters() {
+    fn draws_as_often_whatever_the_parameters_unless_it_tries_further() {
         let size = Size { width: 50, height: 400 };
         for sampling in [Sampling::Clamped, Sampling::Torchvision] {
             let operator = RandomResizedCropParameters { sampling, area: [0.5, 1.0], ..parameters() };

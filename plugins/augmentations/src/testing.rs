@@ -111,6 +111,16 @@ pub fn byol_images(name: &str) -> Vec<(OwnedImage<PlanarF32>, Vec<[f32; 3]>)> {
         .collect()
 }
 
+/// Mean area, mean logarithm of width / height, and mean left edge over the room for it, of TensorFlow's crops.
+pub fn tensorflow_crops() -> [f64; 3] {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/reference/tensorflow_reference.safetensors");
+    let file = std::fs::read(path).unwrap();
+    let tensors = SafeTensors::deserialize(&file).unwrap();
+    let crop = tensors.tensor("crop").unwrap();
+    let values = crop.data().as_chunks::<8>().0.iter().map(|&bytes| f64::from_le_bytes(bytes));
+    values.collect::<Vec<_>>().try_into().unwrap()
+}
+
 fn floats(tensor: &TensorView<'_>) -> Vec<[f32; 3]> {
     let samples: Vec<f32> =
         tensor.data().as_chunks::<4>().0.iter().map(|&bytes| f32::from_le_bytes(bytes)).collect();

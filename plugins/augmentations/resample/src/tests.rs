@@ -157,3 +157,28 @@ fn what_overshoots_is_clipped() {
     assert!(found.iter().all(|sample| (0.0..=1.0).contains(sample)));
     assert!(found.contains(&0.0) && found.contains(&1.0));
 }
+
+#[test]
+fn agrees_with_tensorflow_itself() {
+    let path =
+        concat!(env!("CARGO_MANIFEST_DIR"), "/../../../tests/reference/tensorflow_reference.safetensors");
+    let file = std::fs::read(path).unwrap();
+    let tensors = safetensors::SafeTensors::deserialize(&file).unwrap();
+    let image = tensors.tensor("image").unwrap();
+    let picture = Picture { size: (image.shape()[1], image.shape()[0]), bytes: image.data().to_vec() };
+    let mut compared = 0;
+    for (prefix, filter) in [("bicubic.", Filter::Bicubic), ("bilinear.", Filter::Bilinear)] {
+        for (name, expected) in tensors.tensors().iter().filter(|(name, _)| name.starts_with(prefix)) {
+            let [height, width, 3] = *expected.shape() else { panic!("{name}") };
+            let found = picture.resized(&mut Resampler::new(filter, false), (width, height));
+            let expected = expected.data().as_chunks::<4>().0;
+            for (at, expected) in expected.iter().map(|bytes| f32::from_le_bytes(*bytes)).enumerate() {
+                let found = 255.0 * found[at % 3 * width * height + at / 3];
+                // TensorFlow looks cubic weights up in a table of 1024 steps between two pixels.
+                assert!((found - expected).abs() < 0.4, "{name}, {at}: found {found}, expected {expected}");
+                compared += 1;
+            }
+        }
+    }
+    assert!(compared > 10_000);
+}

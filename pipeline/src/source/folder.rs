@@ -117,6 +117,12 @@ impl Source for FolderSource {
         SampleInfo { id: sample.id, label: sample.label }
     }
 
+    fn name(&self, index: usize) -> Vec<u8> {
+        let Sample { id, path, .. } = &self.samples[index];
+        let relative = bytes_of(path.strip_prefix(&self.root).unwrap_or(path));
+        names::name(*id, names::without_suffix(relative), || relative.to_vec())
+    }
+
     fn path(&self, index: usize) -> PathBuf {
         self.samples[index].path.clone()
     }
@@ -302,6 +308,7 @@ mod tests {
         let ids: Vec<u64> = (0..source.len()).map(|index| source.sample(index).id).collect();
         let names: [&[u8]; 3] = [b"cat/a.b", b"dog/1.jpg", b"dog/1.png"];
         assert_eq!(ids, names.map(random::sample_id));
+        assert_eq!([0, 1, 2].map(|index| source.name(index)), names);
     }
 
     #[test]

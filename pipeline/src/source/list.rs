@@ -90,8 +90,7 @@ impl ListSource {
         let ids = names::ids(
             paths.len(),
             |index| names::without_suffix(within(&folder, &paths[index]).as_bytes()).to_vec(),
-            // Only a path that is listed twice needs its place in the list to be told apart.
-            |index| format!("{}#{index}", within(&folder, &paths[index])),
+            |index| full_name(&folder, &paths[index], index),
         );
         let labels = Labels::new(labels, None, list, |index| paths[index].to_string())?;
         let mut hasher = random::hasher("list source");
@@ -112,6 +111,12 @@ impl Source for ListSource {
 
     fn sample(&self, index: usize) -> SampleInfo {
         SampleInfo { id: self.ids[index], label: self.labels.get(index) }
+    }
+
+    fn name(&self, index: usize) -> Vec<u8> {
+        let (folder, path) = (&self.folder, &self.paths[index]);
+        let name = names::without_suffix(within(folder, path).as_bytes());
+        names::name(self.ids[index], name, || full_name(folder, path, index).into())
     }
 
     fn path(&self, index: usize) -> PathBuf {
@@ -142,6 +147,11 @@ impl Source for ListSource {
 fn within<'a>(folder: &Path, path: &'a str) -> &'a str {
     let below = Path::new(path).strip_prefix(folder).ok().and_then(Path::to_str).unwrap_or(path);
     below.strip_prefix("./").unwrap_or(below)
+}
+
+/// Only a path that is listed twice needs its place in the list to be told apart.
+fn full_name(folder: &Path, path: &str, index: usize) -> String {
+    format!("{}#{index}", within(folder, path))
 }
 
 impl Rows {
@@ -335,7 +345,9 @@ mod tests {
         std::fs::write(&list, format!("path\n{}\na.png\na.png\n", whole.display())).unwrap();
         let source = ListSource::csv(&list, ListFields::default()).unwrap();
         let ids: Vec<u64> = (0..3).map(|index| source.sample(index).id).collect();
-        assert_eq!(ids, ["sub/b.c", "a.png#1", "a.png#2"].map(id));
+        let names = ["sub/b.c", "a.png#1", "a.png#2"];
+        assert_eq!(ids, names.map(id));
+        assert_eq!([0, 1, 2].map(|index| source.name(index)), names.map(str::as_bytes));
         assert_eq!(source.path(0), whole);
     }
 

@@ -23,7 +23,7 @@ pub use folder::FolderSource;
 pub use list::{ListFields, ListSource};
 pub use parquet::{ParquetFields, ParquetSource};
 pub use raw::{RawSource, Split};
-pub use tar::TarSource;
+pub use tar::{TarSource, packed};
 pub use unlabelled::WithoutLabels;
 
 use std::io;
@@ -75,6 +75,10 @@ pub trait Source: Send + Sync {
 
     /// Sample `index`, below [`len`](Self::len).
     fn sample(&self, index: usize) -> SampleInfo;
+
+    /// The name that the id of sample `index` is the hash of: bytes, as paths are. Where two samples have the same name up
+    /// to the suffix, more follows that tells them apart.
+    fn name(&self, index: usize) -> Vec<u8>;
 
     /// Where sample `index` lies, for messages and logs: its file, or the file that holds it and its place there.
     fn path(&self, index: usize) -> PathBuf;

@@ -36,6 +36,12 @@ pub(super) fn ids<N: AsRef<[u8]>, F: AsRef<[u8]>>(
     ids
 }
 
+/// The name that `id` is the hash of, of the two that [`ids`] knows for its sample.
+pub(super) fn name(id: u64, name: impl Into<Vec<u8>>, full_name: impl FnOnce() -> Vec<u8>) -> Vec<u8> {
+    let name = name.into();
+    if random::sample_id(&name) == id { name } else { full_name() }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -58,7 +64,11 @@ mod tests {
     #[test]
     fn samples_that_share_a_name_are_told_apart_and_others_stay() {
         let names = ["a", "b", "a"];
-        let ids = ids(3, |index| names[index], |index| format!("{}#{index}", names[index]));
+        let full_name = |index: usize| format!("{}#{index}", names[index]);
+        let ids = ids(3, |index| names[index], full_name);
         assert_eq!(ids, ["a#0", "b", "a#2"].map(|name| random::sample_id(name.as_bytes())));
+        let found: Vec<_> =
+            (0..3).map(|index| name(ids[index], names[index], || full_name(index).into())).collect();
+        assert_eq!(found, ["a#0", "b", "a#2"].map(str::as_bytes));
     }
 }

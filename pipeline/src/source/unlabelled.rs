@@ -19,6 +19,10 @@ impl Source for WithoutLabels {
         SampleInfo { label: None, ..self.0.sample(index) }
     }
 
+    fn name(&self, index: usize) -> Vec<u8> {
+        self.0.name(index)
+    }
+
     fn path(&self, index: usize) -> PathBuf {
         self.0.path(index)
     }

@@ -39,6 +39,9 @@ pub struct ParquetSource {
     path: PathBuf,
     files: Arc<Files>,
     groups: Vec<Group>,
+    names: Vec<Box<str>>,
+    /// What tells each file from the others.
+    places: Vec<String>,
     ids: Vec<u64>,
     labels: Labels,
     identity: String,
@@ -116,17 +119,15 @@ impl ParquetSource {
             });
         }
         let places = unlike(&files);
+        let names: Vec<Box<str>> = names.into_iter().map(String::into_boxed_str).collect();
         let ids = names::ids(
             names.len(),
-            |index| &names[index],
-            |index| {
-                let group = &groups[group_of(&groups, index)];
-                format!("{}/{}", places[group.number], group.row(index))
-            },
+            |index| names[index].as_bytes(),
+            |index| full_name(&groups, &places, index).into_bytes(),
         );
         let labels = match remark {
             Some(remark) => Labels::none(remark),
-            None => Labels::new(stored, class_names, path, |index| names[index].clone())?,
+            None => Labels::new(stored, class_names, path, |index| names[index].to_string())?,
         };
         for (index, name) in names.iter().enumerate() {
             hasher.write(&(name.len() as u64).to_le_bytes());
@@ -134,7 +135,7 @@ impl ParquetSource {
             hasher.write(&labels.get(index).unwrap_or(-1).to_le_bytes());
         }
         let identity = format!("{:016x}", hasher.finish());
-        Ok(ParquetSource { path: path.to_path_buf(), files, groups, ids, labels, identity })
+        Ok(ParquetSource { path: path.to_path_buf(), files, groups, names, places, ids, labels, identity })
     }
 }
 
@@ -165,6 +166,12 @@ impl Source for ParquetSource {
 
     fn sample(&self, index: usize) -> SampleInfo {
         SampleInfo { id: self.ids[index], label: self.labels.get(index) }
+    }
+
+    fn name(&self, index: usize) -> Vec<u8> {
+        names::name(self.ids[index], self.names[index].as_bytes(), || {
+            full_name(&self.groups, &self.places, index).into_bytes()
+        })
     }
 
     fn path(&self, index: usize) -> PathBuf {
@@ -202,6 +209,12 @@ impl Source for ParquetSource {
     fn shards(&self) -> Vec<Range<usize>> {
         self.groups.iter().map(|group| group.samples.clone()).collect()
     }
+}
+
+/// File and row of sample `index`.
+fn full_name(groups: &[Group], places: &[String], index: usize) -> String {
+    let group = &groups[group_of(groups, index)];
+    format!("{}/{}", places[group.number], group.row(index))
 }
 
 /// The number of the group that holds sample `index`.

@@ -129,24 +129,15 @@ impl RawSource {
             parts.push(Part { samples: count..count + samples, start: *start, stride: *stride });
             count += samples;
         }
-        let name = |index: usize| {
-            let part = parts.partition_point(|part| part.samples.end <= index);
-            let stem = files[part].0.file_stem().unwrap_or_default();
-            format!("{}/{}", stem.to_string_lossy(), index - parts[part].samples.start)
-        };
+        let files = Files::new(files.into_iter().map(|(file, ..)| file).collect());
+        let name = |index: usize| name_of(&files, &parts, index);
         let ids = names::ids(count, name, name);
         let labels = Labels::new(labels, classes, path, name)?;
         for index in 0..count {
             hasher.write(&labels.get(index).unwrap_or(-1).to_le_bytes());
         }
         let identity = format!("{:016x}", hasher.finish());
-        let files = Files::new(files.into_iter().map(|(file, ..)| file).collect());
         Ok(RawSource { path: path.to_path_buf(), title, files, parts, layout, size, ids, labels, identity })
-    }
-
-    /// The number of the file that holds sample `index`.
-    fn file_of(&self, index: usize) -> usize {
-        self.parts.partition_point(|part| part.samples.end <= index)
     }
 }
 
@@ -159,13 +150,17 @@ impl Source for RawSource {
         SampleInfo { id: self.ids[index], label: self.labels.get(index) }
     }
 
+    fn name(&self, index: usize) -> Vec<u8> {
+        name_of(&self.files, &self.parts, index).into()
+    }
+
     fn path(&self, index: usize) -> PathBuf {
-        let file = self.file_of(index);
+        let file = file_of(&self.parts, index);
         self.files.path(file).join((index - self.parts[file].samples.start).to_string())
     }
 
     fn read(&self, index: usize, data: &mut SampleData) -> Result<(), ReadError> {
-        let file = self.file_of(index);
+        let file = file_of(&self.parts, index);
         let part = &self.parts[file];
         let offset = part.start + part.stride * (index - part.samples.start) as u64;
         let area = self.size.width as usize * self.size.height as usize;
@@ -201,6 +196,18 @@ impl Source for RawSource {
         };
         self.parts.iter().flat_map(cut).collect()
     }
+}
+
+/// The number of the file that holds sample `index`.
+fn file_of(parts: &[Part], index: usize) -> usize {
+    parts.partition_point(|part| part.samples.end <= index)
+}
+
+/// The file's name and the sample's number in it.
+fn name_of(files: &Files, parts: &[Part], index: usize) -> String {
+    let file = file_of(parts, index);
+    let stem = files.path(file).file_stem().unwrap_or_default();
+    format!("{}/{}", stem.to_string_lossy(), index - parts[file].samples.start)
 }
 
 /// Writes the stored planes as RGB pixels, row by row.

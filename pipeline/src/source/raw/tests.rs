@@ -76,6 +76,7 @@ fn cifar_10_has_its_files_in_order_and_its_planes_interleaved() {
     }
     assert_eq!(source.path(3), folder.path().join("data_batch_2.bin/1"));
     assert_eq!(source.sample(3).id, random::sample_id(b"data_batch_2/1"));
+    assert_eq!(source.name(3), b"data_batch_2/1");
     let test = RawSource::cifar10(folder.path(), Split::Test).unwrap();
     assert_eq!((test.len(), test.sample(1).label), (2, Some(1)));
     check_pixels(&read(&test, 1), 11, 32);

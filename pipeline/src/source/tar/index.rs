@@ -7,11 +7,14 @@ use std::io::{self, Read, Seek, SeekFrom};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
-use super::super::SourceError;
 use super::super::labels::Label;
+use super::super::{Form, SourceError};
+use super::ppm;
 
 /// Suffixes of images. What the bytes are is told by themselves, when they are decoded.
 const IMAGES: [&str; 7] = ["jpg", "jpeg", "png", "webp", "bmp", "tif", "tiff"];
+/// Suffix of pixels.
+const PIXELS: &str = "ppm";
 /// A label's member that is larger is none.
 const MAXIMUM_LABEL_BYTES: u64 = 16 << 20;
 
@@ -33,17 +36,25 @@ pub(super) struct Member {
     pub key: String,
     /// What follows that dot.
     pub suffix: String,
-    /// Of its content in the file.
+    /// Of the image file or the pixels in the archive.
     pub offset: u64,
     pub bytes: u64,
+    pub form: Form,
     pub label: Option<Label>,
+}
+
+struct Image {
+    suffix: String,
+    offset: u64,
+    bytes: u64,
+    form: Form,
 }
 
 /// The members of one key.
 #[derive(Default)]
 struct Group {
     key: String,
-    image: Option<(String, u64, u64)>,
+    image: Option<Image>,
     class: Option<Label>,
     json: Option<Label>,
 }
@@ -78,15 +89,28 @@ pub(super) fn read(path: &Path, label_field: &str) -> Result<ShardIndex, SourceE
         };
         let group = groups.of(key);
         let suffix = suffix.to_lowercase();
-        if IMAGES.contains(&suffix.as_str()) {
-            if let Some((other, ..)) = &group.image {
+        if suffix == PIXELS || IMAGES.contains(&suffix.as_str()) {
+            if let Some(Image { suffix: other, .. }) = &group.image {
                 let found = format!("both {key}.{other} and {key}.{suffix}");
                 return Err(damaged(found, "one image under each name up to the first dot"));
             }
+            let (form, offset, size) = if suffix == PIXELS {
+                let mut begin = Vec::new();
+                entry.by_ref().take(ppm::LONGEST_HEADER).read_to_end(&mut begin).map_err(not_tar)?;
+                let (pixels, start) = ppm::header(&begin, size).map_err(|found| SourceError::Unfit {
+                    path: path.to_path_buf(),
+                    found: format!("{found} in {name}"),
+                    expected: "a PPM of kind P6 with values up to 255".into(),
+                    remedy: "store it so, or as PNG".into(),
+                })?;
+                (Form::Rgb8(pixels), offset + start, size - start)
+            } else {
+                (Form::Encoded, offset, size)
+            };
             // The name as it stands, to find it again.
             let written = name.rsplit_once('/').map_or(name.as_str(), |(_, base)| base);
             let written = written.split_once('.').map_or(suffix.as_str(), |(_, suffix)| suffix);
-            group.image = Some((written.to_string(), offset, size));
+            group.image = Some(Image { suffix: written.to_string(), offset, bytes: size, form });
         } else if matches!(suffix.as_str(), "cls" | "json") && size <= MAXIMUM_LABEL_BYTES {
             let mut content = Vec::with_capacity(size as usize);
             entry.read_to_end(&mut content).map_err(not_tar)?;
@@ -130,8 +154,8 @@ impl Groups {
         let mut index = ShardIndex { bytes, ..ShardIndex::default() };
         for Group { key, image, class, json } in self.groups {
             match image {
-                Some((suffix, offset, bytes)) => {
-                    index.samples.push(Member { key, suffix, offset, bytes, label: class.or(json) });
+                Some(Image { suffix, offset, bytes, form }) => {
+                    index.samples.push(Member { key, suffix, offset, bytes, form, label: class.or(json) });
                 }
                 None => {
                     index.without_image += 1;
@@ -145,7 +169,7 @@ impl Groups {
 
 /// A member's key and suffix; `None` for what WebDataset leaves out too: names without one of the two, and its own notes
 /// (`__name__`).
-fn split(name: &str) -> Option<(&str, &str)> {
+pub(super) fn split(name: &str) -> Option<(&str, &str)> {
     let name = name.strip_prefix("./").unwrap_or(name);
     let first = name.split('/').next().unwrap_or(name);
     if first.len() >= 4 && first.starts_with("__") && first.ends_with("__") {

@@ -2,9 +2,14 @@
 //! `n01440764/10026.jpg` and `n01440764/10026.cls`.
 //!
 //! Opening reads every header, on all cores; reading a sample is then one read at a known place. The order is that of
-//! the shards and, in each, of the samples' first members.
+//! the shards and, in each, of the samples' first members. A member that ends with `.ppm` holds pixels, which are handed
+//! out as they lie there.
+//!
+//! Beside shards that `diptych pack` wrote lies a manifest, which has the names of their classes.
 
 mod index;
+pub mod packed;
+mod ppm;
 #[cfg(test)]
 mod tests;
 
@@ -33,6 +38,8 @@ pub struct TarSource {
     places: Vec<Place>,
     ids: Vec<u64>,
     labels: Labels,
+    /// Of each shard, whether its keys are [written](packed::key_of) as `diptych pack` does.
+    packed: Vec<bool>,
     /// Keys without an image, in words; empty when there are none.
     left_out: String,
     identity: String,
@@ -44,6 +51,7 @@ struct Place {
     shard: u32,
     offset: u64,
     bytes: u64,
+    form: Form,
     /// Path of its member.
     member: Box<str>,
 }
@@ -51,8 +59,11 @@ struct Place {
 impl TarSource {
     /// Looks through the shards that `path` names: a file, a folder, or a pattern (`data-{000000..000146}.tar`,
     /// `data-*.tar`). A label is a whole number in the sample's `cls`, or else the field `label_field` of its `json`.
+    ///
+    /// A folder that `diptych pack` did not finish is an error; its single shards can be opened.
     pub fn open(path: &Path, label_field: &str) -> Result<TarSource, SourceError> {
         let files = pattern::files(path, &SUFFIXES)?;
+        let (packed, classes) = packed::beside(&files, path.is_dir())?;
         let indices = files
             .par_iter()
             .map(|file| index::read(file, label_field))
@@ -74,9 +85,10 @@ impl TarSource {
                     shard: shard as u32,
                     offset: member.offset,
                     bytes: member.bytes,
+                    form: member.form,
                     member: format!("{}.{}", member.key, member.suffix).into(),
                 });
-                keys.push(member.key);
+                keys.push(name_of(&member.key, packed[shard]));
                 stored.push(member.label);
             }
             shards.push(start..places.len());
@@ -89,25 +101,20 @@ impl TarSource {
             return Err(SourceError::Unfit {
                 path: path.to_path_buf(),
                 found: if left_out.is_empty() { "no samples".into() } else { left_out },
-                expected: "members that end with .jpg, .jpeg, .png, .webp, .bmp, .tif or .tiff".into(),
+                expected: "members that end with .jpg, .jpeg, .png, .webp, .bmp, .tif, .tiff or .ppm".into(),
                 remedy: "write the shards with one of them for each sample".into(),
             });
         }
-        let ids = names::ids(
-            places.len(),
-            |index| &keys[index],
-            |index| {
-                let shard = files[places[index].shard as usize].file_name().unwrap_or_default();
-                format!("{}/{}", shard.to_string_lossy(), places[index].member)
-            },
-        );
-        let labels = Labels::new(stored, None, path, |index| keys[index].clone())?;
+        let full_name = |index: usize| full_name(&files[places[index].shard as usize], &places[index]);
+        let ids = names::ids(places.len(), |index| &keys[index], full_name);
+        let key = |index: usize| String::from_utf8_lossy(&keys[index]).into_owned();
+        let labels = Labels::new(stored, classes, path, key)?;
         for index in 0..places.len() {
             hasher.write(&labels.get(index).unwrap_or(-1).to_le_bytes());
         }
         let identity = format!("{:016x}", hasher.finish());
         let (path, files) = (path.to_path_buf(), Files::new(files));
-        Ok(TarSource { path, files, shards, places, ids, labels, left_out, identity })
+        Ok(TarSource { path, files, shards, places, ids, labels, packed, left_out, identity })
     }
 }
 
@@ -120,6 +127,15 @@ impl Source for TarSource {
         SampleInfo { id: self.ids[index], label: self.labels.get(index) }
     }
 
+    fn name(&self, index: usize) -> Vec<u8> {
+        let place = &self.places[index];
+        let shard = place.shard as usize;
+        let key = index::split(&place.member).map_or(&*place.member, |(key, _)| key);
+        names::name(self.ids[index], name_of(key, self.packed[shard]), || {
+            full_name(self.files.path(shard), place).into()
+        })
+    }
+
     fn path(&self, index: usize) -> PathBuf {
         let place = &self.places[index];
         self.files.path(place.shard as usize).join(&*place.member)
@@ -127,7 +143,7 @@ impl Source for TarSource {
 
     fn read(&self, index: usize, data: &mut SampleData) -> Result<(), ReadError> {
         let place = &self.places[index];
-        data.form = Form::Encoded;
+        data.form = place.form;
         data.bytes.resize(place.bytes as usize, 0);
         self.files.read_exact_at(place.shard as usize, &mut data.bytes, place.offset)?;
         Ok(())
@@ -151,4 +167,14 @@ impl Source for TarSource {
     fn shards(&self) -> Vec<Range<usize>> {
         self.shards.clone()
     }
+}
+
+/// A sample's name: its key, or what the key was made of.
+fn name_of(key: &str, packed: bool) -> Vec<u8> {
+    if packed { packed::name_of(key) } else { key.into() }
+}
+
+/// Tells samples of one key apart.
+fn full_name(shard: &Path, place: &Place) -> String {
+    format!("{}/{}", shard.file_name().unwrap_or_default().to_string_lossy(), place.member)
 }

@@ -1,5 +1,7 @@
 use std::path::{Path, PathBuf};
 
+use diptych_host::Size;
+
 use super::*;
 
 const PNG: &[u8] = &[0x89, b'P', b'N', b'G', 0x0D, 0x0A, 0x1A, 0x0A, 1];
@@ -70,6 +72,7 @@ fn members_of_one_name_are_one_sample_in_whatever_order_they_come() {
     assert_eq!(source.classes().unwrap(), ["0", "1", "2"]);
     assert_eq!(source.shards(), [0..1, 1..4]);
     assert_eq!(source.path(1), folder.path().join("s-1.tar/n1/a.JPG"));
+    assert_eq!([0, 1, 2, 3].map(|index| source.name(index)), expected.map(|(.., name)| name.as_bytes()));
     let summary = source.summary();
     assert!(summary.starts_with("4 images in 2 tar shards of "), "{summary}");
     assert!(summary.ends_with(", 3 classes; left out 1 names without an image (such as n1/b)"), "{summary}");
@@ -95,7 +98,99 @@ fn a_name_in_two_shards_gives_two_ids() {
     write(folder.path(), "1.tar", &[("000.jpg", b"c")]);
     let source = TarSource::open(folder.path(), "label").unwrap();
     let ids: Vec<u64> = (0..3).map(|index| source.sample(index).id).collect();
-    assert_eq!(ids, ["0.tar/000.jpg", "001", "1.tar/000.jpg"].map(|name| random::sample_id(name.as_bytes())));
+    let names = ["0.tar/000.jpg", "001", "1.tar/000.jpg"];
+    assert_eq!(ids, names.map(|name| random::sample_id(name.as_bytes())));
+    assert_eq!([0, 1, 2].map(|index| source.name(index)), names.map(str::as_bytes));
+}
+
+#[test]
+fn pixels_of_a_ppm_are_read_in_place() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = write(
+        folder.path(),
+        "0.tar",
+        &[("a.ppm", b"P6\n# x\n2 1\n255\n\x01\x02\x03\x04\x05\x06"), ("b.jpg", PNG)],
+    );
+    let source = TarSource::open(&path, "label").unwrap();
+    let mut data = SampleData::default();
+    source.read(0, &mut data).unwrap();
+    assert_eq!(
+        (data.form, &data.bytes[..]),
+        (Form::Rgb8(Size { width: 2, height: 1 }), &[1, 2, 3, 4, 5, 6][..])
+    );
+    source.read(1, &mut data).unwrap();
+    assert_eq!((data.form, &data.bytes[..]), (Form::Encoded, PNG));
+    let gray = refusal(&shard(&[("a.ppm", b"P5\n1 1\n255\n\0")]));
+    assert_eq!(
+        gray,
+        "SHARD: found netpbm's P5 in a.ppm, expected a PPM of kind P6 with values up to 255; store it so, or as PNG"
+    );
+}
+
+#[test]
+fn a_manifest_beside_the_shards_has_the_names_of_the_classes() {
+    let folder = tempfile::tempdir().unwrap();
+    let shard = write(folder.path(), "0.tar", &[("a%2Eb.jpg", b"a"), ("a%2Eb.cls", b"1")]);
+    let manifest = |text: &str| {
+        std::fs::write(folder.path().join(packed::MANIFEST), text).unwrap();
+        let open = |path: &Path| TarSource::open(path, "label").map_err(|error| error.to_string());
+        (open(folder.path()), open(&shard))
+    };
+    let ours = r#"{"format": "diptych pack", "version": 1, "complete": true, "classes": ["cat", "dog"]}"#;
+    let (source, alone) = manifest(ours);
+    let (source, alone) = (source.unwrap(), alone.unwrap());
+    assert_eq!(
+        (source.classes().unwrap(), source.sample(0).label),
+        (&["cat".into(), "dog".into()][..], Some(1))
+    );
+    assert_eq!((source.name(0), source.sample(0).id), (b"a.b".to_vec(), random::sample_id(b"a.b")));
+    assert_eq!(source.classes(), alone.classes());
+
+    let (unfinished, alone) = manifest(&ours.replace("true", "false"));
+    let unfinished = unfinished.unwrap_err();
+    assert!(
+        unfinished.contains("found an unfinished set, expected all of it; give the command"),
+        "{unfinished}"
+    );
+    assert_eq!(alone.unwrap().classes().unwrap(), ["cat", "dog"]);
+    let newer = manifest(&ours.replace('1', "2")).0.unwrap_err();
+    assert!(newer.contains("found version 2, expected version 1"), "{newer}");
+    let fewer = manifest(&ours.replace(r#", "dog""#, "")).0.unwrap_err();
+    assert!(fewer.contains("found label 1 for a.b, expected 0 to 0"), "{fewer}");
+    assert!(manifest("{").0.unwrap_err().contains("manifest.json: found EOF"));
+    // Somebody else's, of whatever form.
+    for strangers in ["[]", r#"{"format": "other", "version": 7}"#] {
+        let source = manifest(strangers).0.unwrap();
+        assert_eq!((source.classes().unwrap().join(" "), source.name(0)), ("0 1".into(), b"a%2Eb".to_vec()));
+    }
+}
+
+#[test]
+fn packed_sets_under_one_folder_need_the_same_classes() {
+    let folder = tempfile::tempdir().unwrap();
+    for name in ["one", "two"] {
+        std::fs::create_dir(folder.path().join(name)).unwrap();
+        write(
+            &folder.path().join(name),
+            "0.tar",
+            &[(&format!("{name}.jpg"), b"a"), (&format!("{name}.cls"), b"0")],
+        );
+        let text = r#"{"format": "diptych pack", "version": 1, "complete": true, "classes": ["cat"]}"#;
+        std::fs::write(folder.path().join(name).join(packed::MANIFEST), text).unwrap();
+    }
+    assert_eq!(TarSource::open(folder.path(), "label").unwrap().classes().unwrap(), ["cat"]);
+    let path = folder.path().join("two").join(packed::MANIFEST);
+    let text = std::fs::read_to_string(&path).unwrap();
+    std::fs::write(&path, text.replace("cat", "dog")).unwrap();
+    let differ = TarSource::open(folder.path(), "label").unwrap_err().to_string();
+    assert!(differ.contains("two/manifest.json: found classes that differ, expected those of "), "{differ}");
+    for name in ["two", "one"] {
+        std::fs::rename(folder.path().join(name).join(packed::MANIFEST), folder.path().join("aside"))
+            .unwrap();
+        assert_eq!(TarSource::open(folder.path(), "label").unwrap().classes().unwrap(), ["0"]);
+        std::fs::rename(folder.path().join("aside"), folder.path().join(name).join(packed::MANIFEST))
+            .unwrap();
+    }
 }
 
 #[test]

@@ -25,6 +25,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("diptych-report", &[]),
     ("diptych-study", &["diptych-config", "diptych-host", "diptych-pipeline", "diptych-report"]),
     ("diptych-synth", &["diptych-abi"]),
+    ("diptych-pack", &["diptych-config", "diptych-host", "diptych-pipeline"]),
     ("diptych-bench", &["diptych-config", "diptych-host", "diptych-pipeline"]),
     (
         "diptych-cli",
@@ -37,6 +38,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "diptych-report",
             "diptych-synth",
             "diptych-bench",
+            "diptych-pack",
         ],
     ),
     ("xtask", &[]),

@@ -23,9 +23,9 @@ pub(super) fn header(begin: &[u8], length: u64) -> Result<(Size, u64), String> {
         return Err(format!("values up to {largest}"));
     }
     let (size, start) = (Size { width, height }, at as u64 + 1);
-    let pixels = 3 * u64::from(width) * u64::from(height);
-    if pixels == 0 || length != start + pixels {
-        let found = length.saturating_sub(start);
+    let pixels = (3 * u64::from(width)).saturating_mul(u64::from(height));
+    let found = length.saturating_sub(start);
+    if pixels == 0 || found != pixels {
         return Err(format!("{found} bytes of pixels where {width}x{height} take {pixels}"));
     }
     Ok((size, start))
@@ -44,8 +44,7 @@ fn number(begin: &[u8], at: &mut usize) -> Option<u32> {
     let digits = begin[*at..].iter().position(|byte| !byte.is_ascii_digit())?;
     let text = std::str::from_utf8(&begin[*at..*at + digits]).ok()?;
     *at += digits;
-    // Sides of 65535 pixels are all that other formats have; their product then fits where it must.
-    let number = text.parse().ok().filter(|number| *number <= 0xFFFF)?;
+    let number = text.parse().ok()?;
     (*at - digits > gap && begin[*at].is_ascii_whitespace()).then_some(number)
 }
 
@@ -72,7 +71,7 @@ mod tests {
         assert_eq!(found("P6\n4 3\n255\n", 46), "35 bytes of pixels where 4x3 take 36");
         assert_eq!(found("P6\n0 3\n255\n", 11), "0 bytes of pixels where 0x3 take 0");
         for broken in
-            ["P6", "P6\n4 3\n255", "P64 3\n255\n", "P6\n4 # 3\n255", "P6\n4 -3\n255\n", "P6\n99999 3\n255\n"]
+            ["P6", "P6\n4 3\n255", "P64 3\n255\n", "P6\n4 # 3\n255", "P6\n4 -3\n255\n", "P6\n5000000000 3\n255\n"]
         {
             assert_eq!(found(broken, 1 << 20), "a broken header", "{broken:?}");
         }

@@ -40,6 +40,10 @@ enum Command {
     /// Measure the pipeline and its operators on this machine.
     #[command(subcommand)]
     Bench(command::bench::Command),
+    Pack(command::pack::Arguments),
+    /// Look at a set of images: what is broken, duplicate or odd.
+    #[command(subcommand)]
+    Data(command::data::Command),
     /// Show a configuration as it is after `extends` and `--set`, or only check it.
     #[command(subcommand)]
     Config(command::config::Command),
@@ -58,6 +62,8 @@ fn main() -> ExitCode {
         Command::Preview(arguments) => command::preview::run(arguments, &plugins),
         Command::Synth(arguments) => command::synth::run(arguments),
         Command::Bench(command) => command::bench::run(command, &plugins),
+        Command::Pack(arguments) => command::pack::run(arguments),
+        Command::Data(command) => command::data::run(command),
         Command::Config(command) => command::config::run(command, &plugins),
         Command::Plugin(command) => command::plugin::run(command, &plugins),
     };

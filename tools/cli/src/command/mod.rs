@@ -2,7 +2,9 @@
 
 pub mod bench;
 pub mod config;
+pub mod data;
 pub mod evaluate;
+pub mod pack;
 pub mod plugin;
 pub mod preview;
 pub mod study;

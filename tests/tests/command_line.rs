@@ -75,7 +75,7 @@ fn run(arguments: &[String]) -> Output {
 
 #[test]
 fn every_command_explains_itself() {
-    for command in ["train", "evaluate", "study", "preview", "synth", "config", "plugin"] {
+    for command in ["train", "evaluate", "study", "preview", "synth", "pack", "data", "config", "plugin"] {
         let output = diptych(&[command, "--help"]);
         assert!(output.status.success(), "{command}: {}", stderr(&output));
         assert!(stdout(&output).contains("Usage: diptych"), "{command}: {}", stdout(&output));

@@ -10,14 +10,15 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::console;
 
-/// Pack images into tar shards, shrunk and encoded once instead of in every epoch.
+/// Pack images into tar shards, shrunk once instead of in every epoch.
 ///
 /// The shards are WebDataset's, and `manifest.json` beside them has the names of the classes. Samples keep their order and
 /// their names, so that a run on the shards draws what it would draw on the source. The same options give the same
 /// bytes. Ctrl-C and errors keep the shards that are whole: the same command goes on from there.
 #[derive(clap::Args)]
 #[command(
-    after_help = "Examples:\n  diptych pack photos packed --short-side 256\n  diptych pack photos packed --format keep --shard-bytes 1GB\n  diptych pack --verify packed"
+    override_usage = "diptych pack [OPTIONS] <SRC> <DST>\n       diptych pack --verify <DST>",
+    after_help = "Examples:\n  diptych pack photos packed --short-side 256\n  diptych pack photos packed --short-side 256 --format raw --shard-bytes 1GB\n  diptych pack --verify packed"
 )]
 pub struct Arguments {
     /// What to pack: a folder of images, tar shards (a file, a folder or a pattern), or a list (.csv, .jsonl).
@@ -30,7 +31,7 @@ pub struct Arguments {
     #[arg(long, value_name = "PIXELS")]
     short_side: Option<u32>,
     /// How images are stored.
-    #[arg(long, value_enum, value_name = "FORMAT", default_value = "jpeg")]
+    #[arg(long, value_enum, value_name = "FORMAT", default_value = "keep")]
     format: FormatName,
     /// Quality of lossy files, 1 to 100 [default: 90].
     #[arg(long, value_name = "Q")]
@@ -62,6 +63,8 @@ pub struct Arguments {
 /// How images are stored.
 #[derive(Clone, Copy, ValueEnum)]
 enum FormatName {
+    /// The files as they are; with --short-side, larger ones become JPEG where they were, else lossless WebP.
+    Keep,
     /// JPEG, 4:2:0.
     Jpeg,
     /// Lossy WebP: smaller, and slower to decode.
@@ -70,8 +73,6 @@ enum FormatName {
     WebpLossless,
     /// Pixels (PPM): large, and read without decoding.
     Raw,
-    /// The files as they are; with --short-side, larger ones become JPEG where they were, else lossless WebP.
-    Keep,
 }
 
 pub fn run(arguments: Arguments) -> Result<ExitCode> {

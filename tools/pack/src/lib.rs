@@ -15,7 +15,6 @@ mod encode;
 mod error;
 mod files;
 mod manifest;
-mod open;
 mod options;
 mod ordered;
 mod pack;
@@ -26,7 +25,6 @@ mod verify;
 
 pub use error::Error;
 pub use manifest::Skipped;
-pub use open::open;
 pub use options::{ByteSize, Format, PackOptions, ShardLimit};
 pub use pack::{Summary, pack};
 pub use sample::Fault;

@@ -70,9 +70,14 @@ mod tests {
         assert_eq!(found("P6\n4 3\n65535\n", 85), "values up to 65535");
         assert_eq!(found("P6\n4 3\n255\n", 46), "35 bytes of pixels where 4x3 take 36");
         assert_eq!(found("P6\n0 3\n255\n", 11), "0 bytes of pixels where 0x3 take 0");
-        for broken in
-            ["P6", "P6\n4 3\n255", "P64 3\n255\n", "P6\n4 # 3\n255", "P6\n4 -3\n255\n", "P6\n5000000000 3\n255\n"]
-        {
+        for broken in [
+            "P6",
+            "P6\n4 3\n255",
+            "P64 3\n255\n",
+            "P6\n4 # 3\n255",
+            "P6\n4 -3\n255\n",
+            "P6\n5000000000 3\n255\n",
+        ] {
             assert_eq!(found(broken, 1 << 20), "a broken header", "{broken:?}");
         }
     }

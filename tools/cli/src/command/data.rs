@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Result;
+use diptych_pipeline::{SourceConfig, Split};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::console;
@@ -24,7 +25,8 @@ pub enum Command {
     after_help = "Examples:\n  diptych data check photos\n  diptych data check 'packed/{000000..000146}.tar' --json"
 )]
 pub struct CheckArguments {
-    /// A folder of images, tar shards (a file, a folder or a pattern), or a list (.csv, .jsonl).
+    /// A folder of images, tar or Parquet shards (a file, a folder or a pattern), a list (.csv, .jsonl), or whatever else a
+    /// run's data.path may name.
     path: PathBuf,
     /// Print the report as JSON, every list in full.
     #[arg(long)]
@@ -36,7 +38,7 @@ pub struct CheckArguments {
 
 pub fn run(command: Command) -> Result<ExitCode> {
     let Command::Check(CheckArguments { path, json, workers }) = command;
-    let source = diptych_pack::open(&path)?;
+    let source = SourceConfig::new(path).open(Split::Train)?;
     let bar = ProgressBar::new(source.len() as u64).with_style(ProgressStyle::with_template(
         "{bar:40} {human_pos}/{human_len} images {per_sec} {eta} left",
     )?);

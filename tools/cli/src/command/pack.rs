@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use anyhow::{Result, bail};
 use clap::ValueEnum;
 use diptych_pack::{ByteSize, Format, PackOptions, ShardLimit, Summary};
+use diptych_pipeline::{SourceConfig, Split};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::console;
@@ -21,7 +22,8 @@ use crate::console;
     after_help = "Examples:\n  diptych pack photos packed --short-side 256\n  diptych pack photos packed --short-side 256 --format raw --shard-bytes 1GB\n  diptych pack --verify packed"
 )]
 pub struct Arguments {
-    /// What to pack: a folder of images, tar shards (a file, a folder or a pattern), or a list (.csv, .jsonl).
+    /// What to pack: a folder of images, tar or Parquet shards (a file, a folder or a pattern), a list (.csv, .jsonl), or
+    /// whatever else a run's data.path may name.
     #[arg(value_name = "SRC", required_unless_present = "verify")]
     source: Option<PathBuf>,
     /// Where to write: a new or empty folder, or one that holds a part of this very set.
@@ -97,7 +99,7 @@ pub fn run(arguments: Arguments) -> Result<ExitCode> {
         maximum_pixels: arguments.maximum_pixels,
         workers: arguments.workers,
     };
-    let source = diptych_pack::open(&source)?;
+    let source = SourceConfig::new(source).open(Split::Train)?;
     let stop = console::stop_flag("stopping; the shards that are whole stay")?;
     let bar = ProgressBar::new(source.len() as u64).with_style(ProgressStyle::with_template(
         "{bar:40} {human_pos}/{human_len} images {per_sec} {eta} left",

@@ -54,16 +54,22 @@ def set_up():
     return python, photographs
 
 
-def measure(name, cores, python, photographs, seconds):
-    """Images per second of one program on `cores` cores."""
-    if name == OURS:
-        binary = ROOT / "target/release/diptych"
-        command = [binary, "bench", "pipeline", "--config", ROOT / "configs/augmentations/byol.toml", "--data", photographs]
-        command += ["--workers", str(cores), "--seconds", str(seconds), "--json"]
-    else:
-        workers = "0" if cores == 1 else str(cores)
-        command = [python, HERE / "peers.py", name, "--photographs", photographs, "--workers", workers]
-        command += ["--seconds", str(seconds)]
+def measure_ours(data, cores, seconds):
+    """Images per second of Diptych on `cores` cores."""
+    command = [ROOT / "target/release/diptych", "bench", "pipeline", "--data", data]
+    command += ["--config", ROOT / "configs/augmentations/byol.toml"]
+    command += ["--workers", str(cores), "--seconds", str(seconds), "--json"]
+    return json.loads(run(command, cores))["measurements"][0]["images_per_second"]
+
+
+def measure_peer(name, cores, python, photographs, seconds):
+    """Images per second of a peer on `cores` cores."""
+    workers = "0" if cores == 1 else str(cores)
+    command = [python, HERE / "peers.py", name, "--photographs", photographs, "--workers", workers]
+    return json.loads(run([*command, "--seconds", str(seconds)], cores).splitlines()[-1])["images_per_second"]
+
+
+def run(command, cores):
     # The kernel's choice of cores is part of what is measured, but one core is one core.
     if cores == 1:
         command = ["taskset", "--cpu-list", "0", *command]
@@ -72,10 +78,12 @@ def measure(name, cores, python, photographs, seconds):
     environment["NO_ALBUMENTATIONS_UPDATE"] = "1"
     found = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
     if found.returncode != 0:
-        raise SystemExit(f"{name} failed:\n{found.stderr}")
-    if name == OURS:
-        return json.loads(found.stdout)["measurements"][0]["images_per_second"]
-    return json.loads(found.stdout.splitlines()[-1])["images_per_second"]
+        raise SystemExit(f"{' '.join(map(str, command))} failed:\n{found.stderr}")
+    return found.stdout
+
+
+def core_count():
+    return len(os.sched_getaffinity(0))
 
 
 def processor():
@@ -84,6 +92,14 @@ def processor():
     flags = next((line for line in lines if line.startswith("flags")), "")
     vectors = next((text for flag, text in [("avx512bw", "AVX-512"), ("avx2", "AVX2")] if flag in flags), "no AVX2")
     return f"{model}, {vectors}"
+
+
+def heading(rounds, seconds):
+    commit = subprocess.run(["git", "-C", ROOT, "rev-parse", "--short", "HEAD"], stdout=subprocess.PIPE, text=True).stdout.strip()
+    return (
+        f"{datetime.date.today()}, commit {commit}; {processor()}, {core_count()} cores; 600 photographs of ImageNet's shape, BYOL's"
+        f" two\nviews at 224 pixels, whole recipe; source images per second, medians of {rounds} rounds of {seconds:.0f} s."
+    )
 
 
 def table(figures, core_counts):
@@ -108,24 +124,22 @@ def main():
     parser.add_argument("--markdown", type=Path, help="also write the table there")
     arguments = parser.parse_args()
     python, photographs = set_up()
-    cores = len(os.sched_getaffinity(0))
-    core_counts = sorted({cores, 1}, reverse=True)
+    core_counts = sorted({core_count(), 1}, reverse=True)
     figures = {name: {count: [] for count in core_counts} for name in [OURS, *arguments.only]}
     for round_number in range(arguments.rounds):
         for name in figures:
             for count in core_counts:
-                found = measure(name, count, python, photographs, arguments.seconds)
+                if name == OURS:
+                    found = measure_ours(photographs, count, arguments.seconds)
+                else:
+                    found = measure_peer(name, count, python, photographs, arguments.seconds)
                 figures[name][count].append(found)
                 say(f"round {round_number + 1}, {name}, {count} core(s): {found:.1f} images/s")
-    commit = subprocess.run(["git", "-C", ROOT, "rev-parse", "--short", "HEAD"], stdout=subprocess.PIPE, text=True).stdout.strip()
-    text = (
-        f"{datetime.date.today()}, commit {commit}; {processor()}, {cores} cores; 600 photographs of ImageNet's shape, BYOL's two\n"
-        f"views at 224 pixels, whole recipe; source images per second, medians of {arguments.rounds} rounds of"
-        f" {arguments.seconds:.0f} s.\n\n{table(figures, core_counts)}\n"
-    )
+    text = f"{heading(arguments.rounds, arguments.seconds)}\n\n{table(figures, core_counts)}\n"
     print(text)
     if arguments.markdown:
         arguments.markdown.write_text(text)
 
 
-main()
+if __name__ == "__main__":
+    main()

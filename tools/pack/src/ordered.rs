@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::iter;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
 use crossbeam_channel::{Receiver, bounded, unbounded};
@@ -11,6 +12,9 @@ use crate::error::Error;
 /// Samples in the making for each worker: enough that one that takes long, or a pause of the consumer's, leaves no other
 /// worker without work.
 const AHEAD: usize = 4;
+
+/// Why there is nobody at a channel's other end, which is otherwise there till the end.
+const PANICKED: &str = "a worker that panics has said why";
 
 /// The number of threads that `workers` stands for: itself, or for 0 one per core.
 pub(crate) fn threads(workers: usize) -> usize {
@@ -29,20 +33,23 @@ pub(crate) fn map<S, T: Send, R>(
     work: impl Fn(&mut S, usize) -> T + Sync,
     consume: impl FnOnce(&mut dyn Iterator<Item = T>) -> Result<R, Error>,
 ) -> Result<R, Error> {
+    let left = AtomicBool::new(false);
     thread::scope(|scope| {
         let (jobs, queue) = unbounded::<(usize, crossbeam_channel::Sender<T>)>();
         for _ in 0..workers {
-            let (queue, state, work) = (queue.clone(), &state, &work);
+            let (queue, state, work, left) = (queue.clone(), &state, &work, &left);
             let run = move || {
                 let mut state = state();
                 for (item, answer) in queue {
-                    // The consumer may have left.
+                    if left.load(Ordering::Relaxed) {
+                        break;
+                    }
+                    // The consumer may have left meanwhile.
                     let _ = answer.send(work(&mut state, item));
                 }
             };
-            let name = "diptych-pack".to_owned();
             thread::Builder::new()
-                .name(name)
+                .name("diptych-pack".into())
                 .spawn_scoped(scope, run)
                 .map_err(|error| Error::Threads { workers, reason: error.to_string() })?;
         }
@@ -54,19 +61,21 @@ pub(crate) fn map<S, T: Send, R>(
                 && let Some(item) = items.next()
             {
                 let (sender, receiver) = bounded(1);
-                jobs.send((item, sender)).expect("workers end after the last job only");
+                jobs.send((item, sender)).expect(PANICKED);
                 waiting.push_back(receiver);
             }
             let result = waiting.pop_front()?;
-            Some(result.recv().expect("a worker that panics has said why"))
+            Some(result.recv().expect(PANICKED))
         });
-        consume(&mut results)
+        let result = consume(&mut results);
+        left.store(true, Ordering::Relaxed);
+        result
     })
 }
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::sync::atomic::AtomicUsize;
 
     use super::*;
 
@@ -107,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    #[should_panic(expected = "a worker that panics has said why")]
+    #[should_panic(expected = "a worker that panics")]
     fn a_workers_panic_is_the_consumers() {
         let work = |_: &mut (), item: usize| assert!(item < 5, "on purpose");
         let _ = map(2, 0..10, || (), work, |results| Ok(results.count()));

@@ -2,8 +2,9 @@
 //! side is `floor(short_side * long / short)`, as in torchvision.
 
 use diptych_pipeline::Size;
-use fast_image_resize::images::{Image, ImageRef};
-use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer};
+use fast_image_resize::images::{TypedImage, TypedImageRef};
+use fast_image_resize::pixels::U8x3;
+use fast_image_resize::{FilterType, ResizeAlg, ResizeOptions, Resizer};
 
 /// Shrinks images, and keeps its working memory from one to the next.
 #[derive(Default)]
@@ -18,13 +19,14 @@ impl Shrinker {
         let target = size_after(size, short_side)?;
         self.pixels.resize(3 * target.width as usize * target.height as usize, 0);
         // Keys' cubic with a = -0.5 is the Catmull-Rom spline.
-        let options =
-            ResizeOptions::new().resize_alg(ResizeAlg::Convolution(FilterType::CatmullRom)).use_alpha(false);
-        let (from, to) = ((size.width, size.height), (target.width, target.height));
+        let options = ResizeOptions::new().resize_alg(ResizeAlg::Convolution(FilterType::CatmullRom));
         const FIT: &str = "buffers have three bytes for each pixel";
-        let source = ImageRef::new(from.0, from.1, pixels, PixelType::U8x3).expect(FIT);
-        let mut shrunk = Image::from_slice_u8(to.0, to.1, &mut self.pixels, PixelType::U8x3).expect(FIT);
-        self.resizer.resize(&source, &mut shrunk, &options).expect("both images are of the same type");
+        let source = TypedImageRef::<U8x3>::from_buffer(size.width, size.height, pixels).expect(FIT);
+        let mut shrunk =
+            TypedImage::<U8x3>::from_buffer(target.width, target.height, &mut self.pixels).expect(FIT);
+        self.resizer
+            .resize_typed(&source, &mut shrunk, &options)
+            .expect("without a crop nothing lies outside");
         Some((&self.pixels, target))
     }
 }

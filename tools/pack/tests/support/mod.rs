@@ -57,7 +57,7 @@ pub fn refused(source: &dyn Source, options: &PackOptions) -> String {
     diptych_pack::pack(source, options, &|_, _| (), &AtomicBool::new(false)).unwrap_err().to_string()
 }
 
-/// Every file by its name; the lock, which holds nothing, is left out. The manifest's line on the source's place, too.
+/// Every file by its name; the lock, which holds nothing, is left out.
 pub fn files(folder: &Path) -> BTreeMap<String, Vec<u8>> {
     let mut files = BTreeMap::new();
     for entry in fs::read_dir(folder).unwrap() {

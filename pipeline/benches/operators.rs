@@ -29,7 +29,7 @@ fn in_place(criterion: &mut Criterion, registry: &Registry, id: &str) {
     let mut operator = component.create_augmentation(&parameters).expect("defaults are allowed");
     let mut scratch = Scratch::new();
     let count = 3 * (VIEW.width * VIEW.height) as usize;
-    let original: Vec<u8> = (0..count).map(|at| (at * 2_654_435_761 >> 7) as u8).collect();
+    let original: Vec<u8> = (0..count).map(|at| ((at * 2_654_435_761) >> 7) as u8).collect();
     let floats: Vec<f32> = original.iter().map(|&byte| f32::from(byte) / 255.0).collect();
     let (mut bytes, mut planes) = (original.clone(), floats.clone());
     let mut draw = 0;

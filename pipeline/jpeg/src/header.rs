@@ -333,10 +333,8 @@ impl State {
                     _ => return Err(corrupt("restart interval of less than 2 bytes")),
                 },
                 APP0 => self.jfif |= body.starts_with(b"JFIF\0"),
-                APP14 => {
-                    if body.len() >= 12 && body.starts_with(b"Adobe") {
-                        self.adobe_transform = Some(body[11]);
-                    }
+                APP14 if body.len() >= 12 && body.starts_with(b"Adobe") => {
+                    self.adobe_transform = Some(body[11]);
                 }
                 _ => {}
             }

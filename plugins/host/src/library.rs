@@ -6,6 +6,7 @@
 
 use std::collections::HashSet;
 use std::ffi::{CStr, c_void};
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
@@ -169,8 +170,32 @@ pub(crate) fn open(path: &Path, torch_version: Option<&str>) -> Result<Opened, L
     Ok(Opened { info, factories })
 }
 
+/// Refuses a file that was cut short, as by an interrupted copy: the system's loader would map it, and end the process with a
+/// signal at the first page that isn't there.
+fn check_complete(path: &Path) -> Result<(), LibraryError> {
+    let not_loadable = |reason: String| LibraryError::NotLoadable { path: path.to_owned(), reason };
+    let file = std::fs::File::open(path).map_err(|error| not_loadable(error.to_string()))?;
+    let length = file.metadata().map_err(|error| not_loadable(error.to_string()))?.len();
+    let mut header = [0; 64];
+    // What is no ELF file of 64 bits, low bytes first, the loader refuses or knows better.
+    if file.read_exact_at(&mut header, 0).is_err() || !header.starts_with(b"\x7fELF\x02\x01") {
+        return Ok(());
+    }
+    // The section headers come last: e_shoff, e_shentsize, e_shnum.
+    let start = u64::from_le_bytes(header[40..48].try_into().expect("eight bytes"));
+    let field = |at: usize| u64::from(u16::from_le_bytes([header[at], header[at + 1]]));
+    let end = start.saturating_add(field(58) * field(60));
+    if end <= length {
+        return Ok(());
+    }
+    Err(not_loadable(format!(
+        "the file ends early, after {length} of at least {end} bytes; copy or build it again"
+    )))
+}
+
 /// Maps the library for the rest of the process and finds its entry.
 fn map(path: &Path) -> Result<*const PluginEntry, LibraryError> {
+    check_complete(path)?;
     let library =
         Library::open_with_flags(path, Some(libc::RTLD_NOW | libc::RTLD_LOCAL)).map_err(|error| {
             let reason = match error {

@@ -76,6 +76,18 @@ fn a_plugin_that_refuses_to_open_says_why_even_in_broken_utf_8() {
 }
 
 #[test]
+fn a_library_that_was_cut_short_is_refused_before_it_is_mapped() {
+    let plugins = Plugins::new().with_c("hostile", "hostile", &[]);
+    let path = plugins.library("hostile");
+    let whole = std::fs::read(&path).unwrap();
+    for length in [3000, whole.len() / 2, whole.len() - 1] {
+        std::fs::write(&path, &whole[..length]).unwrap();
+        let error = load_error(&plugins, None);
+        assert!(error.contains(&format!("the file ends early, after {length} of at least")), "{error}");
+    }
+}
+
+#[test]
 fn a_file_that_is_no_library_or_no_plugin_is_named() {
     let plugins = Plugins::new();
     std::fs::write(plugins.library("text"), "no library").unwrap();

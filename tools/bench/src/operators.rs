@@ -49,7 +49,7 @@ pub struct Costs {
 pub struct OperatorFailed {
     view: String,
     operator: String,
-    error: InstanceError,
+    error: Box<InstanceError>,
 }
 
 /// Measures every operator of `set` for about `duration` each, on an image of `input` pixels that goes through the
@@ -62,9 +62,12 @@ pub fn measure(set: &ViewSet, input: Size, duration: Duration) -> Result<Costs, 
     for view in &set.views {
         let mut size = input;
         for operator in &view.operators {
-            let (time, output) = time_of(&operator.parameters, size, duration).map_err(|error| {
-                OperatorFailed { view: view.name.clone(), operator: operator.name.clone(), error }
-            })?;
+            let (time, output) =
+                time_of(&operator.parameters, size, duration).map_err(|error| OperatorFailed {
+                    view: view.name.clone(),
+                    operator: operator.name.clone(),
+                    error: error.into(),
+                })?;
             operators.push(OperatorCost {
                 view: view.name.clone(),
                 name: operator.name.clone(),

@@ -20,6 +20,12 @@ pub fn error(error: &anyhow::Error) {
     let _ = writeln!(std::io::stderr(), "{label} {text}");
 }
 
+/// Writes `text` to standard error, for what is no error and still worth knowing.
+pub fn note(text: &str) {
+    // With standard error closed there is nobody left to tell.
+    let _ = writeln!(std::io::stderr(), "note: {text}");
+}
+
 /// Writes `text` to standard output. A reader that left (`| head`) ends the process quietly.
 pub fn print(text: &str) {
     let mut out = std::io::stdout().lock();

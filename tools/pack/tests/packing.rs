@@ -4,9 +4,10 @@ mod support;
 
 use std::sync::Arc;
 
-use diptych_pack::{Format, PackOptions, ShardLimit, open};
+use diptych_pack::{Format, PackOptions, ShardLimit};
 use diptych_pipeline::{
-    FolderSource, Form, HeapAllocator, Loader, LoaderOptions, Preview, SampleData, Size, Source, TarSource,
+    FolderSource, Form, HeapAllocator, Loader, LoaderOptions, Preview, SampleData, Size, Source,
+    SourceConfig, Split, TarSource,
 };
 use support::{files, folder_of_images, options, pack, refused, turned_jpeg, views};
 
@@ -51,7 +52,7 @@ fn a_loader_gives_the_same_batches() {
         }
         batches
     };
-    let shards = open(packed.path()).unwrap();
+    let shards = SourceConfig::new(packed.path()).open(Split::Train).unwrap();
     let (before, after) = (batches(&source), batches(&shards));
     assert_eq!(before.len(), 8);
     assert!(before == after);
@@ -205,10 +206,10 @@ fn a_path_that_is_listed_twice_is_two_samples() {
     let images = folder_of_images(2);
     let list = images.path().join("list.csv");
     std::fs::write(&list, "path\nclass.0/000.jpg\nclass.1/001.jpg\nclass.0/000.jpg\n").unwrap();
-    let source = open(&list).unwrap();
+    let source = SourceConfig::new(&list).open(Split::Train).unwrap();
     let packed = tempfile::tempdir().unwrap();
     pack(source.as_ref(), &options(packed.path()));
-    let shards = open(packed.path()).unwrap();
+    let shards = SourceConfig::new(packed.path()).open(Split::Train).unwrap();
     for index in 0..3 {
         assert_eq!(shards.sample(index), source.sample(index));
     }

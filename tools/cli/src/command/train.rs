@@ -40,6 +40,7 @@ pub struct Arguments {
 
 pub fn run(arguments: Arguments, plugins: &Plugins) -> Result<ExitCode> {
     let Arguments { config: path, out, mut sets, device, resume, quiet } = arguments;
+    let given = again(&plugins.path, &sets, device.as_deref());
     if let Some(device) = device {
         sets.push(format!("device={device}"));
     }
@@ -48,6 +49,9 @@ pub fn run(arguments: Arguments, plugins: &Plugins) -> Result<ExitCode> {
     let config = RunConfig::read(&document, &registry)?;
     let out = out.unwrap_or_else(|| default_folder(&path));
     let stop = console::stop_flag("stopping after this step")?;
+    if resume && !out.join("run.json").exists() {
+        console::note(&format!("{} holds no run yet: beginning with the first step", out.display()));
+    }
     let options = TrainOptions { resume, quiet };
     match diptych_trainer::train(&config, &registry, &out, options, &stop)? {
         Outcome::Finished(summary) => {
@@ -61,17 +65,49 @@ pub fn run(arguments: Arguments, plugins: &Plugins) -> Result<ExitCode> {
         }
         Outcome::Interrupted(summary) => {
             console::print(&format!(
-                "interrupted at step {} of {}, checkpoint written: go on with\n  diptych train {} --out {} --resume\n",
+                "interrupted at step {} of {}, checkpoint written: go on with\n  diptych train {} --out {}{given} --resume\n",
                 summary.step,
                 summary.steps,
-                path.display(),
-                out.display()
+                quoted(&path.display().to_string()),
+                quoted(&out.display().to_string())
             ));
             Ok(ExitCode::from(console::INTERRUPTED))
         }
     }
 }
 
+/// The options that a resumed run has to be given again.
+fn again(plugin_path: &[PathBuf], sets: &[String], device: Option<&str>) -> String {
+    let paths = plugin_path.iter().map(|path| ("--plugin-path", path.display().to_string()));
+    let sets = sets.iter().map(|set| ("--set", set.clone()));
+    let device = device.map(|device| ("--device", device.to_owned()));
+    paths.chain(sets).chain(device).map(|(option, value)| format!(" {option} {}", quoted(&value))).collect()
+}
+
+/// As a shell takes it for one word.
+fn quoted(text: &str) -> String {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/._-=:,+@%".contains(&byte);
+    if !text.is_empty() && text.bytes().all(plain) {
+        return text.to_owned();
+    }
+    format!("'{}'", text.replace('\'', "'\\''"))
+}
+
 fn default_folder(config: &Path) -> PathBuf {
     Path::new("runs").join(config.file_stem().unwrap_or(config.as_os_str()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_resumed_run_is_given_every_option_again_as_a_shell_reads_it() {
+        let sets = ["data.path=a b".to_owned(), "augmentations.remove=[\"it's\"]".to_owned()];
+        assert_eq!(
+            again(&["/p".into()], &sets, Some("cuda:1")),
+            " --plugin-path /p --set 'data.path=a b' --set 'augmentations.remove=[\"it'\\''s\"]' --device cuda:1"
+        );
+        assert_eq!(again(&[], &[], None), "");
+    }
 }

@@ -26,7 +26,7 @@ pub enum Error {
     /// More images were skipped than the options allow.
     #[error(
         "{skipped} of {samples} images could not be read, more than the allowed fraction of {limit}; \
-         the last was {path}: {reason}",
+         the last was {path}: {reason}; see what else is broken with `diptych data check`, or raise data.unreadable_limit",
         path = .path.display()
     )]
     TooManySkipped {

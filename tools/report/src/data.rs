@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::text::seeds;
+
 /// A study's results. Everything in the report is a function of this.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Study {
@@ -202,6 +204,24 @@ impl Study {
         self.metrics.first()
     }
 
+    /// How many seeds are behind the numbers, in words: `3 seeds`, or while runs are missing `1 to 2 of 3 seeds`.
+    pub fn seeds_behind(&self) -> String {
+        let arms =
+            self.methods.iter().flat_map(|method| self.variants.iter().map(move |variant| (method, variant)));
+        let finished = arms.map(|(method, variant)| {
+            let of_arm = |run: &&Run| (&run.method, &run.variant) == (&method.id, &variant.id);
+            self.runs.iter().filter(of_arm).filter(|run| run.state == State::Finished).count()
+        });
+        let counts: Vec<usize> = finished.collect();
+        let all = seeds(self.seeds.len());
+        match (counts.iter().min(), counts.iter().max()) {
+            (Some(least), _) if *least == self.seeds.len() => all,
+            (Some(least), Some(most)) if least == most => format!("{least} of {all}"),
+            (Some(least), Some(most)) => format!("{least} to {most} of {all}"),
+            _ => all,
+        }
+    }
+
     /// Published accuracy in percent.
     pub fn reference_percent(&self, method: &str, variant: &str) -> Option<f64> {
         let values = &self.reference.as_ref()?.values;
@@ -214,5 +234,22 @@ impl Study {
     /// Published drop from the baseline in points: positive for a loss.
     pub fn reference_drop(&self, method: &str, variant: &str) -> Option<f64> {
         Some(self.reference_percent(method, &self.baseline)? - self.reference_percent(method, variant)?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::example;
+
+    #[test]
+    fn an_unfinished_study_tells_how_many_seeds_are_behind_its_numbers() {
+        let mut study = example::study();
+        assert_eq!(study.seeds_behind(), "3 seeds");
+        study.runs[0].state = State::Failed;
+        assert_eq!(study.seeds_behind(), "2 to 3 of 3 seeds");
+        study.runs.iter_mut().filter(|run| run.seed > 0).for_each(|run| run.state = State::Planned);
+        study.runs[0].state = State::Finished;
+        assert_eq!(study.seeds_behind(), "1 of 3 seeds");
     }
 }

@@ -17,7 +17,7 @@ mod tables;
 
 use std::fmt;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -160,25 +160,12 @@ fn write(
 ) -> Result<Written> {
     let out = &options.out;
     let mut report = gather::gather(study, runs, outcomes, out);
-    if !report.runs.iter().any(|run| run.state == diptych_report::State::Finished) && reports_results(out) {
-        anyhow::bail!(
-            "no run of this study has finished in {}, whose report has results of others and is kept; was the study file \
-             changed? give it a folder of its own with --out",
-            out.display()
-        );
-    }
     report.remarks = remarks;
     sheets::add(&mut report, runs, out, &options.plugin_path);
     diptych_report::replace(&out.join("results.csv"), tables::csv(&report).as_bytes())?;
     diptych_report::replace(&out.join("results.md"), tables::markdown(&report).as_bytes())?;
     let page = diptych_report::write(&report, out)?;
     Ok(Written { report: page, runs: report.runs })
-}
-
-/// Whether an earlier report has a finished run.
-fn reports_results(out: &Path) -> bool {
-    std::fs::read_to_string(out.join("results.csv"))
-        .is_ok_and(|table| table.lines().any(|line| line.ends_with(",finished")))
 }
 
 fn outcome(outcomes: &Outcomes, written: Written, interrupted: bool) -> StudyOutcome {

@@ -52,6 +52,9 @@ fn main() -> ExitCode {
             print!("{HELP}");
             Ok(())
         }
+        ["new-plugin", ..] => {
+            Err("new-plugin takes one argument, the folder to make: cargo xtask new-plugin FOLDER".into())
+        }
         _ => Err(format!("unknown command `{}`: see cargo xtask --help", arguments.join(" "))),
     };
     match result {

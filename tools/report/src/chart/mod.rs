@@ -16,7 +16,7 @@ use svg::Anchor;
 
 use crate::data::{Method, Metric, Study};
 use crate::statistics::{Sample, drop, level, random_level};
-use crate::text::{number, seeds};
+use crate::text::number;
 
 /// Okabe and Ito's colours, in the order in which methods take them: told apart by people with any colour vision.
 /// The second of each pair is for dark backgrounds.
@@ -101,7 +101,7 @@ pub fn levels(study: &Study, metric: &Metric) -> Chart {
     levels.extend(random.map(|mean| (mean, format!("untrained encoder {}", number(mean)))));
     let panel = Panel {
         title: "Accuracy".into(),
-        subtitle: format!("{}, n = {}", metric.label, seeds(study.seeds.len())),
+        subtitle: format!("{}, n = {}", metric.label, study.seeds_behind()),
         groups: groups.collect(),
         head_lines: levels.len(),
         levels,
@@ -133,7 +133,7 @@ pub fn drops(study: &Study, metric: &Metric) -> Chart {
     }
     let panel = Panel {
         title: "Drop from the baseline".into(),
-        subtitle: format!("{}, paired by seed, n = {}", metric.label, seeds(study.seeds.len())),
+        subtitle: format!("{}, paired by seed, n = {}", metric.label, study.seeds_behind()),
         groups,
         levels: Vec::new(),
         head_lines: usize::from(study.chance.is_some()) + usize::from(!study.random_encoders.is_empty()),

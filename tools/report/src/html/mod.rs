@@ -57,8 +57,13 @@ fn header(study: &Study, found: &Findings) -> String {
     let training: f64 = study.runs.iter().filter_map(|run| run.seconds).sum();
     let mut facts = vec![
         format!("<b>{finished}</b> of {} runs", study.runs.len()),
-        format!("<b>{}</b> methods, <b>{}</b> variants", study.methods.len(), study.variants.len()),
-        format!("<b>n = {}</b> {}", study.seeds.len(), if study.seeds.len() == 1 { "seed" } else { "seeds" }),
+        format!(
+            "<b>{}</b> method{}, <b>{}</b> variants",
+            study.methods.len(),
+            if study.methods.len() == 1 { "" } else { "s" },
+            study.variants.len()
+        ),
+        format!("n = <b>{}</b>", study.seeds_behind()),
     ];
     if training > 0.0 {
         facts.push(format!("<b>{}</b> of training", duration(training)));

@@ -3,7 +3,7 @@
 use crate::chart::color;
 use crate::data::{Method, Metric, Study};
 use crate::statistics::{Sample, drop, level, random_level};
-use crate::text::{escape, number, seeds};
+use crate::text::{escape, number};
 
 pub fn section(study: &Study) -> String {
     if study.metrics.is_empty() {
@@ -12,7 +12,7 @@ pub fn section(study: &Study) -> String {
     let mut html = String::from("<section id=\"tables\"><h2>The numbers</h2>\n");
     html.push_str(&format!(
         "<p class=\"note\">Mean over {}, with the range beneath. A drop is the baseline's accuracy minus the variant's under the same seed.</p>\n",
-        seeds(study.seeds.len())
+        study.seeds_behind()
     ));
     html.push_str("<h3>Accuracy, %</h3>\n");
     html.push_str(&levels(study));

@@ -3,7 +3,7 @@
 
     cargo build --release && python3 tools/peers/forms.py [--rounds 3] [--seconds 5] [--markdown FILE]
 
-Needs no peers beside the packages that make the photographs; see compare.py.
+The environment and the photographs are those of compare.py, made the first time as there.
 """
 
 import argparse

@@ -185,7 +185,7 @@ impl ColorJitter {
                 SaturationMode::Hsv => RowChange::HsvSaturation { factor: draws.saturation },
                 SaturationMode::Blend => RowChange::BlendSaturation { factor: draws.saturation },
             },
-            Change::Hue if parameters.hue > 0.0 => RowChange::Hue { sixths: 6.0 * draws.hue.rem_euclid(1.0) },
+            Change::Hue if parameters.hue > 0.0 => RowChange::Hue { shift: HueShift::new(draws.hue) },
             // Strength 0. Going through HSV by nothing would still round.
             _ => RowChange::Nothing,
         }
@@ -211,7 +211,7 @@ enum RowChange {
     Contrast { factor: f32, means: [f32; 3] },
     HsvSaturation { factor: f32 },
     BlendSaturation { factor: f32 },
-    Hue { sixths: f32 },
+    Hue { shift: HueShift },
 }
 
 /// Applies `changes` in their order to one row of each channel.
@@ -232,15 +232,19 @@ fn change_row(red: &mut [f32], green: &mut [f32], blue: &mut [f32], changes: &[R
                 }
             }
             RowChange::HsvSaturation { factor } => {
-                map_pixels(rows, |red, green, blue| scale_hsv_saturation(red, green, blue, factor));
+                if factor <= 1.0 {
+                    map_pixels(rows, |red, green, blue| lower_hsv_saturation(red, green, blue, factor));
+                } else {
+                    map_pixels(rows, |red, green, blue| raise_hsv_saturation(red, green, blue, factor));
+                }
             }
             RowChange::BlendSaturation { factor } => map_pixels(rows, |red, green, blue| {
                 let gray = luma(red, green, blue);
                 let change = |sample: f32| clip(gray + (sample - gray) * factor);
                 (change(red), change(green), change(blue))
             }),
-            RowChange::Hue { sixths } => {
-                map_pixels(rows, |red, green, blue| shift_hue(red, green, blue, sixths));
+            RowChange::Hue { shift } => {
+                map_pixels(rows, |red, green, blue| shift.apply(red, green, blue));
             }
         }
     }
@@ -266,7 +270,7 @@ fn add_sums(red: &[f32], green: &[f32], blue: &[f32], sums: &mut [f64; 3]) {
 /// With V the largest sample and S = range / V, S' = min(factor S, 1) moves every sample towards or away from V by
 /// S' / S = min(factor, V / range); hue stays.
 #[inline(always)]
-fn scale_hsv_saturation(red: f32, green: f32, blue: f32, factor: f32) -> (f32, f32, f32) {
+fn raise_hsv_saturation(red: f32, green: f32, blue: f32, factor: f32) -> (f32, f32, f32) {
     let value = larger(larger(red, green), blue);
     let range = value - smaller(smaller(red, green), blue);
     let most = if range > 0.0 { value / range } else { factor };
@@ -275,29 +279,53 @@ fn scale_hsv_saturation(red: f32, green: f32, blue: f32, factor: f32) -> (f32, f
     (change(red), change(green), change(blue))
 }
 
-/// Without branches: hue in sixths of a turn is found by selection among the three sectors, and each channel of
-/// HSV's inverse is `V - range clamp(min(k, 4 - k), 0, 1)` with `k = (n + 6 H) mod 6` and n = 5, 3, 1 for red, green,
-/// blue.
+/// As [`raise_hsv_saturation`], of factors up to 1, which are always the smaller of the two.
 #[inline(always)]
-fn shift_hue(red: f32, green: f32, blue: f32, shift: f32) -> (f32, f32, f32) {
+fn lower_hsv_saturation(red: f32, green: f32, blue: f32, factor: f32) -> (f32, f32, f32) {
     let value = larger(larger(red, green), blue);
-    let range = value - smaller(smaller(red, green), blue);
-    // Gray has no hue; any will do, as its range is 0.
-    let scale = if range > 0.0 { 1.0 / range } else { 0.0 };
-    let from_red = (green - blue) * scale;
-    let from_green = (blue - red) * scale + 2.0;
-    let from_blue = (red - green) * scale + 4.0;
-    let other = if green == value { from_green } else { from_blue };
-    // In [-1, 5] + [0, 6].
-    let sixths = (if red == value { from_red } else { other }) + shift;
-    let sixths = if sixths < 0.0 { sixths + 6.0 } else { sixths };
-    let sixths = if sixths >= 6.0 { sixths - 6.0 } else { sixths };
-    let channel = |n: f32| {
-        let k = n + sixths;
-        let k = if k >= 6.0 { k - 6.0 } else { k };
-        value - range * clip(smaller(k, 4.0 - k))
-    };
-    (channel(5.0), channel(3.0), channel(1.0))
+    let change = |sample: f32| value - (value - sample) * factor;
+    (change(red), change(green), change(blue))
+}
+
+/// A shift of hue, in sixths of a turn.
+///
+/// With V the largest sample, m the smallest and range = V - m, hue is, by which channel is the largest, `(g - b) / range`,
+/// `2 + (b - r) / range` or `4 + (r - g) / range`, and each channel of HSV's inverse is m plus the range times a function of hue
+/// clamped to [0, 1]: `|h - 3| - 1` for red, `2 - |h - 2|` for green, `2 - |h - 4|` for blue.
+///
+/// The inverse multiplies by the range what the hue divided by it: everything is done in units of `1 / range`, without a
+/// division, and gray, which has no hue, has no range either.
+#[derive(Clone, Copy, Debug)]
+struct HueShift {
+    /// Shifted hue of a pure red, green and blue, in [1, 7): so the others have [0, 8], and one subtraction brings it to [0, 6].
+    sectors: [f32; 3],
+}
+
+impl HueShift {
+    fn new(turns: f32) -> HueShift {
+        HueShift { sectors: [0.0, 2.0, 4.0].map(|sector| (6.0 * turns + sector - 1.0).rem_euclid(6.0) + 1.0) }
+    }
+
+    #[inline(always)]
+    fn apply(self, red: f32, green: f32, blue: f32) -> (f32, f32, f32) {
+        let (largest, smallest) =
+            (larger(larger(red, green), blue), smaller(smaller(red, green), blue));
+        let range = largest - smallest;
+        let (within, sector) =
+            if green == largest { (blue - red, self.sectors[1]) } else { (red - green, self.sectors[2]) };
+        let (within, sector) =
+            if red == largest { (green - blue, self.sectors[0]) } else { (within, sector) };
+        let hue = within + sector * range;
+        // A negative float is, by its bits, larger than any positive one.
+        let hue = f32::from_bits(hue.to_bits().min((hue - 6.0 * range).to_bits()));
+        let channel = |part: f32| smallest + smaller(larger(part, 0.0), range);
+        let two = 2.0 * range;
+        (
+            channel((hue - 3.0 * range).abs() - range),
+            channel(two - (hue - two).abs()),
+            channel(two - (hue - 4.0 * range).abs()),
+        )
+    }
 }
 
 #[cfg(test)]

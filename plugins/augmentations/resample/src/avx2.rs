@@ -57,11 +57,13 @@ fn source_or_any<'a>(source: &impl Fn(usize) -> &'a [u8], tap: usize, weight: i1
     source(if weight == 0 { 0 } else { tap })
 }
 
+/// # Safety
+/// `at` and seven more are within `values`.
 #[inline]
 #[target_feature(enable = "avx2")]
-fn load_i16(values: &[i16; 8]) -> __m128i {
-    // SAFETY: the array has the 16 bytes that are read; alignment is not asked for.
-    unsafe { _mm_loadu_si128(values.as_ptr().cast()) }
+unsafe fn load_i16(values: &[i16], at: usize) -> __m128i {
+    // SAFETY: the caller vouches for the 16 bytes that are read; alignment is not asked for.
+    unsafe { _mm_loadu_si128(values.as_ptr().add(at).cast()) }
 }
 
 #[inline]
@@ -177,6 +179,9 @@ fn sixteen(bytes: &[u8], at: usize) -> &[u8; 16] {
 }
 
 /// A group of pixels at a time.
+///
+/// # Panics
+/// When a pixel's taps reach beyond the row.
 #[target_feature(enable = "avx2")]
 fn weigh_columns<const PAIRS: usize>(row: &[i16], columns: &Columns, out: [&mut [f32]; 3]) {
     let tap_pairs = if PAIRS == 0 { columns.tap_pairs } else { PAIRS };
@@ -190,16 +195,16 @@ fn weigh_columns<const PAIRS: usize>(row: &[i16], columns: &Columns, out: [&mut 
     let groups = red.chunks_mut(GROUP).zip(green.chunks_mut(GROUP)).zip(blue.chunks_mut(GROUP));
     let starts = columns.starts.as_chunks::<GROUP>().0;
     let weights = columns.weights.chunks_exact(GROUP / 2 * tap_pairs);
+    let furthest = columns.furthest_start + 6 * (tap_pairs - 1) + 8;
+    assert!(furthest <= row.len(), "found a row of {} samples, expected {furthest}", row.len());
     for ((((red, green), blue), starts), weights) in groups.zip(starts).zip(weights) {
         let mut pixels = [_mm256_setzero_ps(); GROUP / 2];
         for (at, pixels) in pixels.iter_mut().enumerate() {
             let mut sums = _mm256_setzero_si256();
-            let samples = [&row[starts[2 * at]..], &row[starts[2 * at + 1]..]];
+            let starts = [starts[2 * at], starts[2 * at + 1]];
             for (tap, weights) in weights[at * tap_pairs..][..tap_pairs].iter().enumerate() {
-                let halves = samples.map(|samples| {
-                    let samples: &[i16; 8] = samples[6 * tap..][..8].try_into().expect("eight of them");
-                    load_i16(samples)
-                });
+                // SAFETY: no start is beyond the furthest one, from which on this many samples are there.
+                let halves = starts.map(|start| unsafe { load_i16(row, start + 6 * tap) });
                 let both = _mm256_inserti128_si256(_mm256_castsi128_si256(halves[0]), halves[1], 1);
                 let products = _mm256_madd_epi16(_mm256_shuffle_epi8(both, shuffle), load_weights(weights));
                 sums = _mm256_add_epi32(sums, products);

@@ -14,6 +14,8 @@ pub struct Columns {
     width: usize,
     /// Sample, in the row, at which each pixel's taps start.
     pub starts: Vec<usize>,
+    /// The largest of them.
+    pub furthest_start: usize,
     /// Pairs of taps per pixel.
     pub tap_pairs: usize,
     pub weights: Vec<[i16; 16]>,
@@ -28,6 +30,7 @@ impl Columns {
         let filled_up = self.width.next_multiple_of(GROUP);
         let at = |pixel: usize| taps.at(pixel.min(self.width - 1));
         self.starts.extend((0..filled_up).map(|pixel| 3 * at(pixel).0));
+        self.furthest_start = self.starts.iter().copied().max().unwrap_or(0);
         for pixel in (0..filled_up).step_by(2) {
             let (one, other) = (at(pixel).1, at(pixel + 1).1);
             for (one, other) in one.as_chunks::<2>().0.iter().zip(other.as_chunks::<2>().0) {

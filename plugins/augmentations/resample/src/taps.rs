@@ -32,6 +32,16 @@ impl Taps {
             // The first position whose distance is below the radius, at which the weight is 0.
             let first = floor(centre - radius) + 1;
             let start = first.clamp(0, (input - used) as isize) as usize;
+            if stretch == 1.0 && start as isize == first && used == self.count {
+                // All taps are inside: their weights add up to 1 as they are.
+                let before = centre - floor(centre) as f64;
+                match filter {
+                    Filter::Bicubic => self.push_whole(keys_at(before)),
+                    Filter::Bilinear => self.push_whole([1.0 - before, before]),
+                }
+                self.starts.push(start);
+                continue;
+            }
             self.exact.clear();
             self.exact.extend((start..start + used).map(|at| weight((at as f64 - centre) / stretch)));
             self.starts.push(start);
@@ -50,6 +60,18 @@ impl Taps {
 
     pub fn len(&self) -> usize {
         self.starts.len()
+    }
+
+    /// Rounds weights that add up to 1, as [`Taps::push_rounded`] does.
+    fn push_whole<const TAPS: usize>(&mut self, weights: [f64; TAPS]) {
+        let (mut sum, mut rounded_sum) = (0.5, 0);
+        self.weights.extend(weights.map(|weight| {
+            sum += weight * f64::from(1 << WEIGHT_BITS);
+            // No partial sum is below 0 by more than a cubic overshoots, a sixteenth: cut after adding one.
+            let weight = (sum + f64::from(1 << WEIGHT_BITS)) as i32 - (1 << WEIGHT_BITS) - rounded_sum;
+            rounded_sum += weight;
+            weight as i16
+        }));
     }
 
     /// Normalises and rounds the exact weights, so that every partial sum is right to half a bit: the whole one is exact, and
@@ -80,6 +102,14 @@ fn keys(distance: f64) -> f64 {
         x @ ..2.0 => ((-0.5 * x + 2.5) * x - 4.0) * x + 2.0,
         _ => 0.0,
     }
+}
+
+/// [`keys`] at the four distances `1 + before`, `before`, `1 - before` and `2 - before`, for `before` in [0, 1).
+fn keys_at(before: f64) -> [f64; 4] {
+    let after = 1.0 - before;
+    let product = 0.5 * before * after;
+    let near = |x: f64| (1.5 * x - 2.5) * x * x + 1.0;
+    [-product * after, near(before), near(after), -product * before]
 }
 
 fn triangle(distance: f64) -> f64 {

@@ -56,7 +56,8 @@ fn decode(criterion: &mut Criterion) {
         picture.write_to(&mut file, format).expect("it encodes");
         let file = file.into_inner();
         others.bench_function(name, |bencher| {
-            bencher.iter(|| image::load_from_memory_with_format(black_box(&file), format).expect("it decodes"));
+            bencher
+                .iter(|| image::load_from_memory_with_format(black_box(&file), format).expect("it decodes"));
         });
     }
     others.finish();

@@ -308,8 +308,7 @@ impl HueShift {
 
     #[inline(always)]
     fn apply(self, red: f32, green: f32, blue: f32) -> (f32, f32, f32) {
-        let (largest, smallest) =
-            (larger(larger(red, green), blue), smaller(smaller(red, green), blue));
+        let (largest, smallest) = (larger(larger(red, green), blue), smaller(smaller(red, green), blue));
         let range = largest - smallest;
         let (within, sector) =
             if green == largest { (blue - red, self.sectors[1]) } else { (red - green, self.sectors[2]) };

@@ -184,7 +184,9 @@ fn weigh_lanes<const LANES: usize>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::{assert_close, byol_images, changed, planar, random_planar, refused, with_defaults};
+    use crate::testing::{
+        assert_close, byol_images, changed, planar, random_planar, refused, torchvision_image, with_defaults,
+    };
 
     fn blur(kernel_pixels: u32, sigma: f64, padding: Padding) -> GaussianBlur {
         GaussianBlur::new(GaussianBlurParameters { kernel_pixels, sigma: [sigma, sigma], padding }).unwrap()
@@ -236,6 +238,15 @@ mod tests {
                 changed(&mut blur(kernel, sigma, Padding::Zero), &mut image, 0);
                 assert_close(&image.pixels(), &reference, 1e-5);
             }
+        }
+    }
+
+    #[test]
+    fn reflection_agrees_with_torchvision() {
+        for sigma in [0.1, 0.7, 2.0] {
+            let (mut image, expected) = torchvision_image(&format!("gaussian_blur.{sigma:.1}"));
+            changed(&mut blur(23, sigma, Padding::Reflect), &mut image, 0);
+            assert_close(&image.pixels(), &expected, 1e-5);
         }
     }
 

@@ -42,7 +42,7 @@ fn gray_row(red: &mut [f32], green: &mut [f32], blue: &mut [f32]) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::{assert_close, byol_images, changed, planar, random_planar};
+    use crate::testing::{assert_close, byol_images, changed, planar, random_planar, torchvision_image};
 
     #[test]
     fn weighs_the_channels_as_computed_by_hand() {
@@ -66,6 +66,13 @@ mod tests {
             changed(&mut Grayscale, &mut image, 0);
             assert_close(&image.pixels(), &reference, 1e-5);
         }
+    }
+
+    #[test]
+    fn agrees_with_torchvision() {
+        let (mut image, expected) = torchvision_image("grayscale");
+        changed(&mut Grayscale, &mut image, 0);
+        assert_close(&image.pixels(), &expected, 1e-5);
     }
 
     #[test]

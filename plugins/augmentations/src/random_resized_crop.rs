@@ -211,7 +211,7 @@ fn largest_centred(input: Size, [lowest, highest]: [f64; 2]) -> Region {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::{draws_of, made, random_rgb8, rgb8, stream, tensorflow_crops, with_defaults};
+    use crate::testing::{draws_of, made, random_rgb8, reference_crops, rgb8, stream, with_defaults};
 
     fn parameters() -> RandomResizedCropParameters {
         RandomResizedCropParameters::defaults().unwrap()
@@ -269,30 +269,29 @@ mod tests {
         }
     }
 
-    /// The means are from 300,000 draws of BYOL's and of torchvision's loops, rewritten in Python with Python's own generator,
-    /// and from 100,000 draws of TensorFlow itself (`tests/reference/tensorflow_reference.py`).
+    /// BYOL's means are from 300,000 draws of its loop, rewritten in Python with Python's own generator, the others from 100,000
+    /// draws of the libraries themselves (`tests/reference/torchvision_reference.py`, `tensorflow_reference.py`).
     #[test]
     fn regions_lie_inside_and_are_distributed_as_the_codes_distribute_them() {
-        let [tensorflow_area, tensorflow_ratio, tensorflow_left] = tensorflow_crops();
-        for (sampling, mean_area, mean_log_ratio, mean_left) in [
-            (Sampling::Clamped, 0.5179, 0.0259, 0.5),
-            (Sampling::Torchvision, 0.4332, 0.0311, 0.5),
-            (Sampling::Tensorflow, tensorflow_area, tensorflow_ratio, tensorflow_left),
+        let (usual, wide) = (Size { width: 400, height: 300 }, Size { width: 400, height: 100 });
+        for (sampling, size, [mean_area, mean_log_ratio, mean_left]) in [
+            (Sampling::Clamped, usual, [0.5179, 0.0259, 0.5]),
+            (Sampling::Torchvision, usual, reference_crops("torchvision", "crop")),
+            (Sampling::Torchvision, wide, reference_crops("torchvision", "crop_wide")),
+            (Sampling::Tensorflow, usual, reference_crops("tensorflow", "crop")),
         ] {
             let mut operator = crop(RandomResizedCropParameters { sampling, ..parameters() });
             let (mut area, mut log_ratio, mut left, mut with_room) = (0.0, 0.0, 0.0, 0);
             let count = 20_000;
             for seed in 0..count {
-                let found = region(&mut operator, Size { width: 400, height: 300 }, seed);
-                assert!(found.x + found.width <= 400 && found.y + found.height <= 300);
-                area += f64::from(found.width * found.height) / 120_000.0;
+                let found = region(&mut operator, size, seed);
+                assert!(found.x + found.width <= size.width && found.y + found.height <= size.height);
+                area += f64::from(found.width * found.height) / f64::from(size.width * size.height);
                 log_ratio += (f64::from(found.width) / f64::from(found.height)).ln();
-                match sampling {
-                    Sampling::Tensorflow if found.width == 400 => continue,
-                    Sampling::Tensorflow => left += f64::from(found.x) / f64::from(400 - found.width),
-                    _ => left += (f64::from(found.x) + 0.5) / f64::from(400 - found.width + 1),
+                if found.width < size.width {
+                    left += f64::from(found.x) / f64::from(size.width - found.width);
+                    with_room += 1;
                 }
-                with_room += 1;
             }
             let near = |found: f64, mean: f64, tolerance: f64| {
                 assert!((found - mean).abs() < tolerance, "{sampling:?}: found {found}, expected {mean}");

@@ -51,7 +51,9 @@ fn invert_from(threshold: f32, row: &mut [f32]) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::{assert_close, byol_images, changed, planar, random_planar, with_defaults};
+    use crate::testing::{
+        assert_close, byol_images, changed, planar, random_planar, torchvision_image, with_defaults,
+    };
 
     #[test]
     fn the_threshold_itself_is_inverted() {
@@ -74,6 +76,13 @@ mod tests {
             changed(&mut with_defaults::<Solarize>(), &mut image, 0);
             assert_close(&image.pixels(), &reference, 1e-5);
         }
+    }
+
+    #[test]
+    fn agrees_with_torchvision() {
+        let (mut image, expected) = torchvision_image("solarize");
+        changed(&mut with_defaults::<Solarize>(), &mut image, 0);
+        assert_close(&image.pixels(), &expected, 1e-5);
     }
 
     #[test]

@@ -91,34 +91,49 @@ pub fn assert_close(found: &[[f32; 3]], expected: &[[f32; 3]], tolerance: f32) {
 
 /// Every reference image with what the BYOL authors' function `name` made of it.
 pub fn byol_images(name: &str) -> Vec<(OwnedImage<PlanarF32>, Vec<[f32; 3]>)> {
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/reference/byol_reference.safetensors");
-    let file = std::fs::read(path).unwrap();
-    let tensors = SafeTensors::deserialize(&file).unwrap();
-    (0..3)
-        .map(|index| {
-            let input = tensors.tensor(&format!("image{index}.input")).unwrap();
-            let [height, width, 3] = *input.shape() else { panic!("expected [height, width, 3]") };
-            let pixels: Vec<[f32; 3]> = input
-                .data()
-                .as_chunks::<3>()
-                .0
-                .iter()
-                .map(|pixel| pixel.map(|s| f32::from(s) / 255.0))
-                .collect();
-            let expected = floats(&tensors.tensor(&format!("image{index}.{name}")).unwrap());
-            (planar(width as u32, height as u32, &pixels), expected)
-        })
-        .collect()
+    with_reference("byol_reference", |tensors| {
+        (0..3)
+            .map(|index| {
+                let input = tensors.tensor(&format!("image{index}.input")).unwrap();
+                let [height, width, 3] = *input.shape() else { panic!("expected [height, width, 3]") };
+                let expected = floats(&tensors.tensor(&format!("image{index}.{name}")).unwrap());
+                (planar(width as u32, height as u32, &unit_pixels(input.data())), expected)
+            })
+            .collect()
+    })
 }
 
-/// Mean area, mean logarithm of width / height, and mean left edge over the room for it, of TensorFlow's crops.
-pub fn tensorflow_crops() -> [f64; 3] {
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/reference/tensorflow_reference.safetensors");
-    let file = std::fs::read(path).unwrap();
-    let tensors = SafeTensors::deserialize(&file).unwrap();
-    let crop = tensors.tensor("crop").unwrap();
-    let values = crop.data().as_chunks::<8>().0.iter().map(|&bytes| f64::from_le_bytes(bytes));
-    values.collect::<Vec<_>>().try_into().unwrap()
+/// 8-bit pixels as floats.
+fn unit_pixels(bytes: &[u8]) -> Vec<[f32; 3]> {
+    bytes.as_chunks::<3>().0.iter().map(|pixel| pixel.map(|sample| f32::from(sample) / 255.0)).collect()
+}
+
+/// The image that torchvision was given, and what its function `name` made of it.
+pub fn torchvision_image(name: &str) -> (OwnedImage<PlanarF32>, Vec<[f32; 3]>) {
+    with_reference("torchvision_reference", |tensors| {
+        let input = tensors.tensor("image").unwrap();
+        let [height, width, 3] = *input.shape() else { panic!("expected [height, width, 3]") };
+        (
+            planar(width as u32, height as u32, &unit_pixels(input.data())),
+            floats(&tensors.tensor(name).unwrap()),
+        )
+    })
+}
+
+/// Mean area, mean logarithm of width / height, and mean left edge over the room for it, of the crops that `library`
+/// (`tensorflow`, `torchvision`) drew under `name`.
+pub fn reference_crops(library: &str, name: &str) -> [f64; 3] {
+    with_reference(&format!("{library}_reference"), |tensors| {
+        let crop = tensors.tensor(name).unwrap();
+        let values = crop.data().as_chunks::<8>().0.iter().map(|&bytes| f64::from_le_bytes(bytes));
+        values.collect::<Vec<_>>().try_into().unwrap()
+    })
+}
+
+fn with_reference<T>(file: &str, read: impl FnOnce(&SafeTensors<'_>) -> T) -> T {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/reference");
+    let file = std::fs::read(format!("{folder}/{file}.safetensors")).unwrap();
+    read(&SafeTensors::deserialize(&file).unwrap())
 }
 
 fn floats(tensor: &TensorView<'_>) -> Vec<[f32; 3]> {

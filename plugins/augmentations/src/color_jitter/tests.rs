@@ -2,7 +2,8 @@ use std::collections::HashMap;
 
 use super::*;
 use crate::testing::{
-    assert_close, byol_images, changed, draws_of, planar, random_planar, stream, with_defaults,
+    assert_close, byol_images, changed, draws_of, planar, random_planar, stream, torchvision_image,
+    with_defaults,
 };
 
 const SIZE: Size = Size { width: 8, height: 8 };
@@ -216,6 +217,29 @@ fn the_other_modes_agree_with_pillow() {
             });
             assert_close(&found, &unit(expected), 1.5 / 255.0);
         }
+    }
+}
+
+#[test]
+fn the_other_modes_agree_with_torchvision() {
+    let agrees = |name: &str, change: &dyn Fn(&mut ImageMut<'_, PlanarF32>)| {
+        let (mut image, expected) = torchvision_image(name);
+        change(&mut image.view_mut());
+        assert_close(&image.pixels(), &expected, 1e-5);
+    };
+    for factor in [0.6, 1.3] {
+        agrees(&format!("brightness.{factor}"), &|image| {
+            change_brightness(image, factor - 1.0, BrightnessMode::Multiplicative);
+        });
+        agrees(&format!("contrast.{factor}"), &|image| {
+            change_contrast(image, factor, ContrastMode::GrayMean);
+        });
+        agrees(&format!("saturation.{factor}"), &|image| {
+            change_saturation(image, factor, SaturationMode::Blend);
+        });
+    }
+    for turns in [-0.37, -0.1, 0.08, 0.5] {
+        agrees(&format!("hue.{turns}"), &|image| change_hue(image, turns));
     }
 }
 

@@ -41,7 +41,7 @@ pub(crate) fn method(config: &RunConfig, classes: Option<usize>, device: Device)
     };
     let predictor = match &config.predictor {
         Some(predictor) => {
-            let inputs = i64::from(config.projector.output);
+            let inputs = i64::from(config.projector.width());
             Some(head(config, "predictor/online", &predictor.head, inputs, device)?)
         }
         None => None,

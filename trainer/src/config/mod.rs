@@ -164,11 +164,12 @@ impl RunConfig {
         let projector = table.table_or_empty("projector", HeadConfig::read);
         let predictor = table.table("predictor", PredictorConfig::read);
         if let Some(predictor) = &predictor
-            && predictor.head.output != projector.output
+            && predictor.head.width() != projector.width()
         {
             let message = format!(
                 "predictor.output = {} but projector.output = {}: predictions are compared with projections, so the two must be equal",
-                predictor.head.output, projector.output
+                predictor.head.width(),
+                projector.width()
             );
             table.problem(Some("predictor"), message);
         }

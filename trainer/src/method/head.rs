@@ -3,6 +3,10 @@
 //! Every hidden layer is Linear, batch norm, ReLU; the output layer is Linear and, by option, a batch norm. BYOL: one
 //! hidden layer of 4096 with bias, an output of 256 without. Weights are drawn as in BYOL's own code (Haiku's default): normal
 //! with deviation 1 / sqrt(inputs), truncated at two deviations; biases are 0, scales 1.
+//!
+//! With `prototypes` the head ends as DINO's: the output, of unit length, is multiplied with that many prototypes of unit length,
+//! so that it answers cosines. Prototypes are part of the head, not of a loss, because an `ema` target then has its own
+//! average of them as of every other weight.
 
 use diptych_abi::RandomStream;
 use diptych_config::{Choice, Table, choices};
@@ -18,6 +22,16 @@ choices! {
         BatchNorm = "batch_norm",
         /// No normalisation.
         None = "none",
+    }
+}
+
+choices! {
+    /// What follows the norm of hidden layers.
+    pub enum Activation {
+        /// max(x, 0).
+        Relu = "relu",
+        /// x times the normal distribution function of x, as DINO.
+        Gelu = "gelu",
     }
 }
 
@@ -50,6 +64,10 @@ pub struct HeadConfig {
     pub output_bias: bool,
     /// Normalisation of the output.
     pub output_norm: OutputNorm,
+    /// What follows the norm of hidden layers.
+    pub activation: Activation,
+    /// Number of prototypes that the output is compared with; none for the output itself.
+    pub prototypes: Option<u32>,
 }
 
 impl HeadConfig {
@@ -66,7 +84,14 @@ impl HeadConfig {
             hidden_bias: table.or("hidden_bias", true),
             output_bias: table.or("output_bias", false),
             output_norm: table.choice("output_norm", OutputNorm::None),
+            activation: table.choice("activation", Activation::Relu),
+            prototypes: table.optional_in("prototypes", 1..=1_000_000),
         }
+    }
+
+    /// Width of what comes out.
+    pub fn width(&self) -> u32 {
+        self.prototypes.unwrap_or(self.output)
     }
 
     /// The section, complete.
@@ -79,6 +104,10 @@ impl HeadConfig {
         table.insert("hidden_bias".into(), self.hidden_bias.into());
         table.insert("output_bias".into(), self.output_bias.into());
         table.insert("output_norm".into(), self.output_norm.text().into());
+        table.insert("activation".into(), self.activation.text().into());
+        if let Some(prototypes) = self.prototypes {
+            table.insert("prototypes".into(), i64::from(prototypes).into());
+        }
         table
     }
 }
@@ -90,7 +119,10 @@ enum Layer {
         bias: Option<Tensor>,
     },
     Norm(BatchNorm),
-    Relu,
+    Activation(Activation),
+    /// Cosines with the rows of [prototypes, inputs]. Their length does not count, so that they stay of unit length however the
+    /// optimizer moves them (weight normalisation with its scale fixed at 1).
+    Prototypes(Tensor),
 }
 
 /// Batch norm over vectors; decay 0.9, epsilon 1e-5, as BYOL.
@@ -118,18 +150,23 @@ impl Head {
             if config.norm == HiddenNorm::BatchNorm {
                 layers.push(Layer::Norm(BatchNorm::new(outputs, true, true, device)?));
             }
-            layers.push(Layer::Relu);
+            layers.push(Layer::Activation(config.activation));
             width = outputs;
         }
         let outputs = i64::from(config.output);
         layers.push(linear(width, outputs, config.output_bias, &mut stream, device)?);
-        let (scale, shift) = match config.output_norm {
-            OutputNorm::None => return Ok(Head { layers }),
-            OutputNorm::BatchNorm => (true, true),
-            OutputNorm::BatchNormWithoutShift => (true, false),
-            OutputNorm::BatchNormWithoutAffine => (false, false),
+        let norm = match config.output_norm {
+            OutputNorm::None => None,
+            OutputNorm::BatchNorm => Some((true, true)),
+            OutputNorm::BatchNormWithoutShift => Some((true, false)),
+            OutputNorm::BatchNormWithoutAffine => Some((false, false)),
         };
-        layers.push(Layer::Norm(BatchNorm::new(outputs, scale, shift, device)?));
+        if let Some((scale, shift)) = norm {
+            layers.push(Layer::Norm(BatchNorm::new(outputs, scale, shift, device)?));
+        }
+        if let Some(prototypes) = config.prototypes {
+            layers.push(Layer::Prototypes(weight(outputs, i64::from(prototypes), &mut stream, device)?));
+        }
         Ok(Head { layers })
     }
 
@@ -140,7 +177,9 @@ impl Head {
             x = match layer {
                 Layer::Linear { weight, bias } => x.f_linear(weight, bias.as_ref())?,
                 Layer::Norm(norm) => norm.forward(&x, training)?,
-                Layer::Relu => x.f_relu()?,
+                Layer::Activation(Activation::Relu) => x.f_relu()?,
+                Layer::Activation(Activation::Gelu) => x.f_gelu("none")?,
+                Layer::Prototypes(prototypes) => unit(&x)?.f_linear(&unit(prototypes)?, None::<&Tensor>)?,
             };
         }
         Ok(x)
@@ -168,7 +207,10 @@ impl Head {
                     variables.push(buffer(format!("{place}.running_mean"), &norm.running_mean));
                     variables.push(buffer(format!("{place}.running_var"), &norm.running_var));
                 }
-                Layer::Relu => {}
+                Layer::Prototypes(weight) => {
+                    variables.push(trainable("prototypes.weight".into(), weight, false, false));
+                }
+                Layer::Activation(_) => {}
             }
         }
         variables
@@ -205,15 +247,27 @@ fn linear(
     stream: &mut RandomStream,
     device: Device,
 ) -> Result<Layer> {
-    let deviation = 1.0 / (inputs as f64).sqrt();
-    let draws = truncated_normal(stream, (inputs * outputs) as usize, deviation);
-    let weight = Tensor::f_from_slice(&draws)?.view([outputs, inputs]).f_to_device(device)?;
+    let weight = weight(inputs, outputs, stream, device)?;
     let bias = if with_bias {
         Some(Tensor::f_zeros([outputs], (Kind::Float, device))?.set_requires_grad(true))
     } else {
         None
     };
-    Ok(Layer::Linear { weight: weight.set_requires_grad(true), bias })
+    Ok(Layer::Linear { weight, bias })
+}
+
+/// A freshly drawn weight [outputs, inputs].
+fn weight(inputs: i64, outputs: i64, stream: &mut RandomStream, device: Device) -> Result<Tensor> {
+    let deviation = 1.0 / (inputs as f64).sqrt();
+    let draws = truncated_normal(stream, (inputs * outputs) as usize, deviation);
+    let weight = Tensor::f_from_slice(&draws)?.view([outputs, inputs]).f_to_device(device)?;
+    Ok(weight.set_requires_grad(true))
+}
+
+/// Rows of unit length; a row of zeros stays one, with a finite gradient.
+fn unit(x: &Tensor) -> Result<Tensor> {
+    let square = x.f_square()?.f_sum_dim_intlist([-1].as_slice(), true, None::<Kind>)?;
+    Ok(x.f_mul(&square.f_clamp_min(1e-12)?.f_rsqrt()?)?)
 }
 
 /// `count` draws from a normal distribution that is drawn again beyond two deviations (Box-Muller, both values used).
@@ -255,6 +309,8 @@ mod tests {
             hidden_bias: true,
             output_bias: false,
             output_norm: OutputNorm::None,
+            activation: Activation::Relu,
+            prototypes: None,
         }
     }
 
@@ -297,6 +353,34 @@ mod tests {
         let head = Head::new(&config, 8, 1, Device::Cpu).unwrap();
         assert!(names(&head).contains(&"norm2.weight".to_owned()));
         assert!(!names(&head).contains(&"norm2.bias".to_owned()));
+    }
+
+    #[test]
+    fn prototypes_answer_cosines_whatever_their_length() {
+        let config = HeadConfig { prototypes: Some(7), activation: Activation::Gelu, ..config() };
+        assert_eq!(config.width(), 7);
+        let mut head = Head::new(&config, 8, 1, Device::Cpu).unwrap();
+        assert_eq!(names(&head).last().unwrap(), "prototypes.weight");
+        let input = Tensor::randn([32, 8], (Kind::Float, Device::Cpu));
+        let cosines = head.forward(&input, true).unwrap();
+        assert_eq!(cosines.size(), [32, 7]);
+        assert!(cosines.abs().max().double_value(&[]) <= 1.0 + 1e-6);
+        let mut prototypes = head.variables().pop().unwrap().tensor;
+        tch::no_grad(|| prototypes.copy_(&(&prototypes * 3.0)));
+        assert!(head.forward(&input, true).unwrap().allclose(&cosines, 1e-4, 1e-5, false));
+    }
+
+    #[test]
+    fn gelu_is_smooth_where_relu_is_0() {
+        let x = Tensor::from_slice(&[-1f32, 2.0]).view([1, 2]);
+        let run = |activation| {
+            let mut head = Head { layers: vec![Layer::Activation(activation)] };
+            Vec::<f32>::try_from(head.forward(&x, true).unwrap().view(-1)).unwrap()
+        };
+        assert_eq!(run(Activation::Relu), [0.0, 2.0]);
+        // x times the normal distribution function: 0.158655 at -1, 0.977250 at 2.
+        let gelu = run(Activation::Gelu);
+        assert!((gelu[0] + 0.158655).abs() < 1e-5 && (gelu[1] - 1.9545).abs() < 1e-5, "{gelu:?}");
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use tch::{Device, Kind, Tensor};
 
-use super::head::{Head, HeadConfig, HiddenNorm, OutputNorm};
+use super::head::{Activation, Head, HeadConfig, HiddenNorm, OutputNorm};
 use super::*;
 
 /// Floats on the CPU.
@@ -43,6 +43,8 @@ fn head() -> HeadConfig {
         hidden_bias: true,
         output_bias: false,
         output_norm: OutputNorm::None,
+        activation: Activation::Relu,
+        prototypes: None,
     }
 }
 

@@ -2,6 +2,7 @@
 //!
 //! Every component draws its weights under a seed of its own name, so that leaving one out leaves the others' as they were.
 
+use diptych_host::LossDimensions;
 use diptych_pipeline::random;
 use tch::Device;
 
@@ -28,7 +29,7 @@ pub(crate) fn encoder(config: &RunConfig, role: &str, device: Device) -> Result<
     Ok(Box::new(instance))
 }
 
-/// Everything that is trained. `classes` of the data, for the probe; none without labels.
+/// Everything that is trained. `classes` of the data, for the probe and for losses that read labels; none without labels.
 pub(crate) fn method(config: &RunConfig, classes: Option<usize>, device: Device) -> Result<Method> {
     let mut online = branch(config, "online", device)?;
     let target = match config.target.kind {
@@ -46,17 +47,22 @@ pub(crate) fn method(config: &RunConfig, classes: Option<usize>, device: Device)
         }
         None => None,
     };
+    let dimensions = LossDimensions {
+        embedding: online.encoder.feature_count() as u32,
+        projection: config.projector.width(),
+        classes: classes.unwrap_or(0) as u32,
+    };
     let losses = config.losses.iter().enumerate().map(|(index, loss)| {
         let seed = random::seed(config.seed, &format!("loss/{index}"));
         let component = &loss.loss.component;
         Ok(WeightedLoss {
             id: component.id().to_owned(),
             weight: loss.weight,
-            loss: Box::new(component.create_loss(&loss.loss.parameters, seed, &name(device))?),
+            loss: Box::new(component.create_loss(&loss.loss.parameters, seed, &name(device), dimensions)?),
         })
     });
     let losses = losses.collect::<Result<Vec<_>>>()?;
-    let probe = match classes {
+    let probe = match classes.filter(|_| config.probe.enabled) {
         Some(classes) => Some(Probe::new(online.encoder.feature_count(), classes as i64, device)?),
         None => None,
     };

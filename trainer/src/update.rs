@@ -15,7 +15,7 @@ pub(crate) struct Update {
 }
 
 impl Update {
-    /// For the trainable variables of `method`; the predictor's take their multiplier.
+    /// For the trainable variables of `method`, its losses' included; the predictor's take their multiplier.
     pub(crate) fn new(config: &RunConfig, method: &mut Method) -> Result<Update> {
         let multiplier =
             config.predictor.as_ref().map_or(1.0, |predictor| predictor.learning_rate_multiplier);
@@ -53,10 +53,13 @@ impl Update {
     }
 }
 
-/// The trainable variables of the networks.
+/// The trainable variables of the networks and the losses.
 fn parameters(method: &mut Method, predictor_multiplier: f64) -> Result<Vec<Parameter>> {
-    let variables = method.networks.variables()?.into_iter().filter(|variable| variable.trainable);
+    let mut variables = method.networks.variables()?;
+    variables.extend(method.loss_variables()?);
     Ok(variables
+        .into_iter()
+        .filter(|variable| variable.trainable)
         .map(|variable| {
             let of_predictor = variable.name.starts_with("predictor.");
             Parameter::new(variable, if of_predictor { predictor_multiplier } else { 1.0 })
@@ -67,7 +70,43 @@ fn parameters(method: &mut Method, predictor_multiplier: f64) -> Result<Vec<Para
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::method::testing;
+    use crate::method::{Loss, LossInputs, LossValue, Variable, WeightedLoss, testing};
+
+    /// Has prototypes that are trained, a bias, and a queue that is not.
+    struct Prototypes;
+
+    impl Loss for Prototypes {
+        fn state(&mut self) -> Result<Vec<Variable>> {
+            let variable = |name: &str, trainable, bias| {
+                let tensor = Tensor::zeros([2], testing::CPU).set_requires_grad(trainable);
+                Variable { name: name.into(), tensor, trainable, bias, norm: false }
+            };
+            Ok(vec![
+                variable("prototypes", true, false),
+                variable("bias", true, true),
+                variable("queue", false, false),
+            ])
+        }
+
+        fn forward(&mut self, _: &LossInputs<'_>) -> Result<LossValue> {
+            unreachable!("only its variables are looked at")
+        }
+    }
+
+    #[test]
+    fn what_a_loss_trains_is_stepped_under_its_place_and_its_buffers_are_not() {
+        let loss = WeightedLoss { id: "a".into(), weight: 1.0, loss: Box::new(Prototypes) };
+        let mut method = Method { networks: testing::byol(), losses: vec![loss], probe: None };
+        let of_loss: Vec<(String, bool)> = parameters(&mut method, 1.0)
+            .unwrap()
+            .into_iter()
+            .filter(|parameter| parameter.name.starts_with("losses."))
+            .map(|parameter| (parameter.name, parameter.decays))
+            .collect();
+        assert_eq!(of_loss, [("losses.0.prototypes".into(), true), ("losses.0.bias".into(), false)]);
+        let saved = method.variables().unwrap();
+        assert!(saved.iter().any(|variable| variable.name == "losses.0.queue" && !variable.trainable));
+    }
 
     #[test]
     fn only_the_predictor_is_multiplied_and_the_target_is_not_stepped() {

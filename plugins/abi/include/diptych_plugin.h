@@ -12,7 +12,7 @@
 #define DIPTYCH_ABI_MAJOR 1
 
 // Minor version: a plugin built for a higher one is refused.
-#define DIPTYCH_ABI_MINOR 0
+#define DIPTYCH_ABI_MINOR 1
 
 // The optimizer updates it; without this flag it is a buffer.
 #define DIPTYCH_VARIABLE_TRAINABLE (1 << 0)
@@ -41,6 +41,9 @@
 
 // Descriptor flag: the loss reads `online_prediction`; without it a configured predictor is an error.
 #define DIPTYCH_LOSS_READS_PREDICTION (1 << 1)
+
+// Descriptor flag, since version 1.1: the loss reads `labels`; with it data without labels is an error.
+#define DIPTYCH_LOSS_READS_LABELS (1 << 2)
 
 // What a call came to: one of the `STATUS_` constants.
 typedef uint32_t DiptychStatus;
@@ -257,7 +260,7 @@ typedef struct DiptychAugmentationFactory {
                           const struct DiptychErrorSink *errors);
 } DiptychAugmentationFactory;
 
-// What a network is made for.
+// What a network or a loss is made for.
 typedef struct DiptychTensorContext {
   // `sizeof(TensorContext)` of the host.
   uint32_t struct_size;
@@ -266,6 +269,12 @@ typedef struct DiptychTensorContext {
   // Device as PyTorch writes it: `cpu`, `cuda:0`. Weights are drawn on the CPU and then moved, so
   // that they do not depend on it.
   struct DiptychStr device;
+  // Since version 1.1, for a loss: width of the embeddings; 0 for an encoder.
+  uint32_t embedding_width;
+  // Since version 1.1, for a loss: width of the projections; 0 for an encoder.
+  uint32_t projection_width;
+  // Since version 1.1, for a loss: number of classes of the data; 0 for an encoder, and for data without labels.
+  uint32_t class_count;
 } DiptychTensorContext;
 
 // A borrowed `at::Tensor*`, valid for the call it is passed to. The plugin may read and use it with
@@ -334,7 +343,8 @@ typedef struct DiptychEncoderFactory {
                           const struct DiptychErrorSink *errors);
 } DiptychEncoderFactory;
 
-// What the networks made of one view: float tensors [batch, dimensions], rows in the same order in every view.
+// What the networks made of one view: float tensors [batch, dimensions], rows in the same order in every view. Views are an
+// array, so this struct never grows; what came later stands beside it in [`LossInputs`].
 typedef struct DiptychLossView {
   // z of the online network, with gradient.
   DiptychBorrowedTensor online_projection;
@@ -357,6 +367,10 @@ typedef struct DiptychLossInputs {
   uint64_t step;
   // Planned number of optimizer steps.
   uint64_t step_count;
+  // Since version 1.1: first of the `view_count` embeddings y of the online network, float [batch, features], with gradient.
+  const DiptychBorrowedTensor *online_embeddings;
+  // Since version 1.1: int64 [batch], each below the context's `class_count`; null when the data has no labels.
+  DiptychBorrowedTensor labels;
 } DiptychLossInputs;
 
 // Receives named figures (a loss's positive similarity, for example). Owned by the host, valid for the call.
@@ -374,7 +388,8 @@ typedef struct DiptychLossInstance {
   uint32_t struct_size;
   // The plugin's own.
   void *state;
-  // Shows the state that a checkpoint must hold (a queue, a memory bank); shows nothing when there is none.
+  // Shows the state that a checkpoint must hold (a queue, a memory bank); shows nothing when there is none. What is flagged
+  // trainable is stepped by the run's optimizer, as the networks' variables are.
   DiptychStatus (*visit_state)(void *state,
                                const struct DiptychVariableVisitor *visitor,
                                const struct DiptychErrorSink *errors);

@@ -6,7 +6,7 @@ use crate::{
     BorrowedTensor, ComponentDescriptor, ErrorSink, OwnedTensor, ParameterValue, Status, Str, VariableVisitor,
 };
 
-/// What a network is made for.
+/// What a network or a loss is made for.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct TensorContext {
@@ -17,6 +17,20 @@ pub struct TensorContext {
     /// Device as PyTorch writes it: `cpu`, `cuda:0`. Weights are drawn on the CPU and then moved, so
     /// that they do not depend on it.
     pub device: Str,
+    /// Since version 1.1, for a loss: width of the embeddings; 0 for an encoder.
+    pub embedding_width: u32,
+    /// Since version 1.1, for a loss: width of the projections; 0 for an encoder.
+    pub projection_width: u32,
+    /// Since version 1.1, for a loss: number of classes of the data; 0 for an encoder, and for data without labels.
+    pub class_count: u32,
+}
+
+impl TensorContext {
+    /// For an encoder; `device` must outlive the result.
+    pub const fn new(seed: u64, device: Str) -> TensorContext {
+        let struct_size = size_of::<TensorContext>() as u32;
+        TensorContext { struct_size, seed, device, embedding_width: 0, projection_width: 0, class_count: 0 }
+    }
 }
 
 /// Receives the named outputs of a forward pass. Owned by the host, valid for the call.

@@ -8,7 +8,8 @@
 //!
 //! - **Versions.** The host loads a plugin whose `abi_major` equals its own and whose `abi_minor` is
 //!   not above its own. A struct that may grow starts with `struct_size`; it only ever grows at its end,
-//!   and a reader looks at no field that lies beyond the `struct_size` it was given.
+//!   and a reader looks at no field that lies beyond the `struct_size` it was given. A field that came later says since
+//!   which version.
 //! - **Memory.** Who allocates frees. The host allocates outputs and scratch. Descriptors and every
 //!   [`Str`] inside them live as long as the library, which is never unloaded. A pointer passed to a call is valid for
 //!   that call only, unless its comment says otherwise.
@@ -39,7 +40,7 @@ use core::ffi::{c_char, c_void};
 /// Major version: a plugin built for another one is refused.
 pub const ABI_MAJOR: u16 = 1;
 /// Minor version: a plugin built for a higher one is refused.
-pub const ABI_MINOR: u16 = 0;
+pub const ABI_MINOR: u16 = 1;
 /// The name of the exported static.
 pub const ENTRY_SYMBOL: &str = "diptych_plugin_entry";
 

@@ -11,8 +11,11 @@ use crate::{
 pub const LOSS_READS_TARGET: u32 = 1 << 0;
 /// Descriptor flag: the loss reads `online_prediction`; without it a configured predictor is an error.
 pub const LOSS_READS_PREDICTION: u32 = 1 << 1;
+/// Descriptor flag, since version 1.1: the loss reads `labels`; with it data without labels is an error.
+pub const LOSS_READS_LABELS: u32 = 1 << 2;
 
-/// What the networks made of one view: float tensors [batch, dimensions], rows in the same order in every view.
+/// What the networks made of one view: float tensors [batch, dimensions], rows in the same order in every view. Views are an
+/// array, so this struct never grows; what came later stands beside it in [`LossInputs`].
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct LossView {
@@ -38,6 +41,10 @@ pub struct LossInputs {
     pub step: u64,
     /// Planned number of optimizer steps.
     pub step_count: u64,
+    /// Since version 1.1: first of the `view_count` embeddings y of the online network, float [batch, features], with gradient.
+    pub online_embeddings: *const BorrowedTensor,
+    /// Since version 1.1: int64 [batch], each below the context's `class_count`; null when the data has no labels.
+    pub labels: BorrowedTensor,
 }
 
 /// A loss. Created by [`LossFactory::create`], released by `destroy`.
@@ -47,7 +54,8 @@ pub struct LossInstance {
     pub struct_size: u32,
     /// The plugin's own.
     pub state: *mut c_void,
-    /// Shows the state that a checkpoint must hold (a queue, a memory bank); shows nothing when there is none.
+    /// Shows the state that a checkpoint must hold (a queue, a memory bank); shows nothing when there is none. What is flagged
+    /// trainable is stepped by the run's optimizer, as the networks' variables are.
     pub visit_state: Option<
         unsafe extern "C" fn(
             state: *mut c_void,

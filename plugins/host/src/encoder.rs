@@ -29,10 +29,6 @@ type ForwardFunction =
 // SAFETY: the boundary allows an instance to move between threads between calls; `&mut self` keeps calls apart.
 unsafe impl Send for Encoder {}
 
-pub(crate) fn context(seed: u64, device: &str) -> TensorContext {
-    TensorContext { struct_size: size_of::<TensorContext>() as u32, seed, device: Str::new(device) }
-}
-
 /// Shows what a `visit` function of an instance shows to `visit`.
 ///
 /// # Safety
@@ -78,7 +74,7 @@ impl Component {
         let Factory::Encoder(factory) = self.inner().factory else {
             panic!("{self:?} is not an encoder");
         };
-        let context = context(seed, device);
+        let context = TensorContext::new(seed, Str::new(device));
         let mut line = Line::new(self);
         let instance: NonNull<EncoderInstance> =
             create(&mut line, parameters, |values, count, slot, errors| {

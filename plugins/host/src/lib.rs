@@ -29,7 +29,7 @@ pub use diptych_abi::{BorrowedTensor, LossView, OwnedTensor, RandomStream, Regio
 pub use encoder::Encoder;
 pub use image::{Image, ImageMut, PixelFormat, Scratch};
 pub use library::LibraryError;
-pub use loss::Loss;
+pub use loss::{Loss, LossBatch, LossDimensions};
 pub use parameters::{MissingValue, Parameters, read_parameters};
 pub use registry::{LoadError, LoadProblem, Registry, UnknownComponent};
 pub use search::{NamedBy, PLUGIN_PATH_VARIABLE, SearchPath};

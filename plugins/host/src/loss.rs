@@ -5,11 +5,12 @@ use std::ptr::{self, NonNull};
 
 use diptych_abi::{
     BorrowedTensor, ErrorSink, FigureSink, LossInputs, LossInstance, LossView, OwnedTensor, Status, Str,
+    TensorContext,
 };
 
 use crate::call::{Callback, InstanceError, Line, text_lossy};
 use crate::component::{Component, Factory};
-use crate::encoder::{VisitFunction, context, visit};
+use crate::encoder::{VisitFunction, visit};
 use crate::instance::{create, function};
 use crate::parameters::Parameters;
 
@@ -19,6 +20,32 @@ pub struct Loss {
     instance: NonNull<LossInstance>,
     visit_state: VisitFunction,
     forward: ForwardFunction,
+}
+
+/// What a loss's own variables are made for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LossDimensions {
+    /// Width of the embeddings.
+    pub embedding: u32,
+    /// Width of the projections.
+    pub projection: u32,
+    /// Classes of the data; 0 without labels.
+    pub classes: u32,
+}
+
+/// What a loss sees in one step.
+#[derive(Clone, Copy)]
+pub struct LossBatch<'a> {
+    /// At least two.
+    pub views: &'a [LossView],
+    /// One per view.
+    pub online_embeddings: &'a [BorrowedTensor],
+    /// Where the data has them.
+    pub labels: Option<BorrowedTensor>,
+    /// The optimizer step, from 0.
+    pub step: u64,
+    /// Planned optimizer steps.
+    pub step_count: u64,
 }
 
 type ForwardFunction = unsafe extern "C" fn(
@@ -33,7 +60,7 @@ type ForwardFunction = unsafe extern "C" fn(
 unsafe impl Send for Loss {}
 
 impl Component {
-    /// An instance of this loss, its random state drawn under `seed`, on `device` (`cpu`, `cuda:0`).
+    /// An instance of this loss for `dimensions`, its random state drawn under `seed`, on `device` (`cpu`, `cuda:0`).
     ///
     /// # Errors
     /// The component refuses the parameters, breaks the boundary's rules, or the program has no libtorch.
@@ -45,11 +72,17 @@ impl Component {
         parameters: &Parameters,
         seed: u64,
         device: &str,
+        dimensions: LossDimensions,
     ) -> Result<Loss, InstanceError> {
         let Factory::Loss(factory) = self.inner().factory else {
             panic!("{self:?} is not a loss");
         };
-        let context = context(seed, device);
+        let context = TensorContext {
+            embedding_width: dimensions.embedding,
+            projection_width: dimensions.projection,
+            class_count: dimensions.classes,
+            ..TensorContext::new(seed, Str::new(device))
+        };
         let mut line = Line::new(self);
         let instance: NonNull<LossInstance> =
             create(&mut line, parameters, |values, count, slot, errors| {
@@ -97,19 +130,20 @@ impl Loss {
         unsafe { self::visit(&mut self.line, function, state, visit) }
     }
 
-    /// Computes the loss of optimizer step `step` of `step_count`; the caller owns the scalar tensor. Each figure is
-    /// shown to `figure`, its tensor borrowed for the callback.
+    /// Computes the loss of a step; the caller owns the scalar tensor. Each figure is shown to `figure`, its tensor borrowed
+    /// for the callback.
     ///
     /// # Errors
     /// The component fails or panics.
     ///
+    /// # Panics
+    /// When there isn't one embedding per view.
+    ///
     /// # Safety
-    /// The tensors of `views` are live `at::Tensor*` of the libtorch that the registry was loaded for.
+    /// The tensors of `batch` are live `at::Tensor*` of the libtorch that the registry was loaded for.
     pub unsafe fn forward<F: FnMut(&str, BorrowedTensor)>(
         &mut self,
-        views: &[LossView],
-        step: u64,
-        step_count: u64,
+        batch: LossBatch<'_>,
         figure: F,
     ) -> Result<OwnedTensor, InstanceError> {
         unsafe extern "C" fn receive<F: FnMut(&str, BorrowedTensor)>(
@@ -120,12 +154,16 @@ impl Loss {
             // SAFETY: the plugin passes back the context, and a name that is readable, during the call that was given them.
             unsafe { Callback::<F>::run(context, |figure| figure(&text_lossy(name), tensor)) };
         }
+        let LossBatch { views, online_embeddings, labels, step, step_count } = batch;
+        assert_eq!(views.len(), online_embeddings.len(), "one embedding per view");
         let inputs = LossInputs {
             struct_size: size_of::<LossInputs>() as u32,
             view_count: views.len() as u32,
             views: views.as_ptr(),
             step,
             step_count,
+            online_embeddings: online_embeddings.as_ptr(),
+            labels: labels.unwrap_or(ptr::null_mut()),
         };
         let mut loss: OwnedTensor = ptr::null_mut();
         let mut callback = Callback::new(figure);

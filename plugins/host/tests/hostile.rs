@@ -23,17 +23,17 @@ fn refused(defines: &[&str], expected: &str) {
 fn another_major_version_is_refused_and_both_are_named() {
     refused(
         &["MAJOR=2"],
-        "built for version 2.0 of the plugin boundary, this program has version 1.0; update Diptych",
+        "built for version 2.1 of the plugin boundary, this program has version 1.1; update Diptych",
     );
     refused(
         &["MAJOR=0", "MINOR=9"],
-        "built for version 0.9 of the plugin boundary, this program has version 1.0; rebuild",
+        "built for version 0.9 of the plugin boundary, this program has version 1.1; rebuild",
     );
 }
 
 #[test]
 fn a_higher_minor_version_is_refused_and_both_are_named() {
-    refused(&["MINOR=7"], "built for version 1.7 of the plugin boundary, this program has version 1.0");
+    refused(&["MINOR=7"], "built for version 1.7 of the plugin boundary, this program has version 1.1");
 }
 
 #[test]

@@ -9,7 +9,7 @@
 //! q and z' are [batch, dimensions]. Two views make two pairs and a range of 0 (all pairs parallel) to 8 (all opposed);
 //! independent directions give 4.
 
-use diptych_sdk_tensor::{Error, Loss, LossInputs, LossOutput, Variables};
+use diptych_sdk_tensor::{Dimensions, Error, Loss, LossInputs, LossOutput, Variables};
 use tch::{Kind, Tensor};
 
 use crate::normalize::l2_normalize;
@@ -26,7 +26,7 @@ impl Loss for ByolRegression {
     const READS_PREDICTION: bool = true;
     type Parameters = ();
 
-    fn new((): (), _: &mut Variables) -> Result<Self, Error> {
+    fn new((): (), _: &Dimensions, _: &mut Variables) -> Result<Self, Error> {
         Ok(ByolRegression)
     }
 
@@ -71,7 +71,9 @@ mod tests {
     }
 
     fn loss(views: &[[&Tensor; 2]]) -> Tensor {
-        run_loss(&mut build_loss::<ByolRegression>((), 0).unwrap().0, views).unwrap().loss
+        run_loss(&mut build_loss::<ByolRegression>((), Dimensions::default(), 0).unwrap().0, views)
+            .unwrap()
+            .loss
     }
 
     /// View i's prediction is compared with the other views' targets, so a pair alone is had by giving the other

@@ -11,7 +11,7 @@
 //! Guessing gives log(1 + V(N - 1)).
 
 use diptych_sdk::Parameters;
-use diptych_sdk_tensor::{Error, Loss, LossInputs, LossOutput, Variables};
+use diptych_sdk_tensor::{Dimensions, Error, Loss, LossInputs, LossOutput, Variables};
 use tch::{Kind, Tensor};
 
 use crate::normalize::l2_normalize;
@@ -39,7 +39,7 @@ impl Loss for NtXent {
     const READS_PREDICTION: bool = false;
     type Parameters = NtXentParameters;
 
-    fn new(parameters: NtXentParameters, _: &mut Variables) -> Result<Self, Error> {
+    fn new(parameters: NtXentParameters, _: &Dimensions, _: &mut Variables) -> Result<Self, Error> {
         Ok(NtXent { temperature: parameters.temperature })
     }
 
@@ -86,7 +86,7 @@ mod tests {
     use super::*;
 
     fn nt_xent(temperature: f64) -> NtXent {
-        build_loss::<NtXent>(NtXentParameters { temperature }, 0).unwrap().0
+        build_loss::<NtXent>(NtXentParameters { temperature }, Dimensions::default(), 0).unwrap().0
     }
 
     fn run(loss: &mut NtXent, views: &[&Tensor]) -> LossOutput {

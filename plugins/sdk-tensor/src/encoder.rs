@@ -239,11 +239,7 @@ mod tests {
     }
 
     fn create_mean_color() -> EncoderInstance {
-        let context = TensorContext {
-            struct_size: size_of::<TensorContext>() as u32,
-            seed: 3,
-            device: Str::new("cpu"),
-        };
+        let context = TensorContext::new(3, Str::new("cpu"));
         // SAFETY: a valid context, and no values.
         unsafe { create::<MeanColor>(&context, std::ptr::null(), 0) }.unwrap()
     }
@@ -313,7 +309,7 @@ mod tests {
 
     #[test]
     fn an_unknown_device_is_an_error() {
-        let context = TensorContext { struct_size: 0, seed: 0, device: Str::new("tpu") };
+        let context = TensorContext::new(0, Str::new("tpu"));
         // SAFETY: a valid context, and no values.
         let message = unsafe { create::<MeanColor>(&context, std::ptr::null(), 0) }.err().unwrap();
         assert_eq!(message.to_string(), "found device \"tpu\", expected cpu, cuda or cuda:N");

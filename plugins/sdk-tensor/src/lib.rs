@@ -18,7 +18,7 @@ mod variables;
 
 pub use diptych_sdk::Error;
 pub use encoder::{Encoder, Outputs};
-pub use loss::{Loss, LossInputs, LossOutput, LossView};
+pub use loss::{Dimensions, Loss, LossInputs, LossOutput, LossView};
 pub use variables::{Initial, Role, Variable, Variables};
 
 use std::ffi::CStr;

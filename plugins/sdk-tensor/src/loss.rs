@@ -22,14 +22,32 @@ pub trait Loss: Sized + Send + 'static {
     const READS_TARGET: bool;
     /// Whether it reads [`LossView::online_prediction`]; without it a run with a predictor is refused.
     const READS_PREDICTION: bool;
+    /// Whether it reads [`LossInputs::labels`]; with it a run on data without labels is refused.
+    const READS_LABELS: bool = false;
     /// Its parameters; `()` when it has none.
     type Parameters: Parameters;
 
-    /// A loss. State that a checkpoint must hold (a queue, a memory bank) is made with `state`, as buffers.
-    fn new(parameters: Self::Parameters, state: &mut Variables) -> Result<Self, Error>;
+    /// A loss for vectors of these `dimensions`. What a checkpoint must hold (a queue, a memory bank) is made with `state` as
+    /// buffers; what is made trainable (prototypes, a classifier) is stepped by the run's optimizer.
+    fn new(
+        parameters: Self::Parameters,
+        dimensions: &Dimensions,
+        state: &mut Variables,
+    ) -> Result<Self, Error>;
 
     /// Computes the loss of one step.
     fn forward(&mut self, inputs: &LossInputs) -> Result<LossOutput, Error>;
+}
+
+/// What a loss's own variables are made for.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Dimensions {
+    /// Width of the embeddings.
+    pub embedding: i64,
+    /// Width of the projections.
+    pub projection: i64,
+    /// Classes of the data; 0 when it has no labels.
+    pub classes: i64,
 }
 
 /// Everything that a loss sees in one step.
@@ -37,6 +55,8 @@ pub trait Loss: Sized + Send + 'static {
 pub struct LossInputs {
     /// At least two views.
     pub views: Vec<LossView>,
+    /// Int64 [batch], from 0; none when the data has no labels.
+    pub labels: Option<Tensor>,
     /// Index of the optimizer step, from 0.
     pub step: u64,
     /// Planned number of optimizer steps.
@@ -46,6 +66,8 @@ pub struct LossInputs {
 /// What the networks made of one view: float [batch, dimensions], rows in the same order in every view.
 #[derive(Debug)]
 pub struct LossView {
+    /// y of the online network, with gradient; [batch, features].
+    pub online_embedding: Tensor,
     /// z of the online network, with gradient.
     pub online_projection: Tensor,
     /// q of the online network, with gradient; without a predictor the online projection itself.
@@ -75,6 +97,9 @@ pub const fn loss<T: Loss>() -> sdk::Component<Create> {
     }
     if T::READS_PREDICTION {
         flags |= abi::LOSS_READS_PREDICTION;
+    }
+    if T::READS_LABELS {
+        flags |= abi::LOSS_READS_LABELS;
     }
     sdk::Component { descriptor: sdk::descriptor::<T::Parameters>(T::ID, T::DOC, flags), create: create::<T> }
 }
@@ -113,9 +138,10 @@ unsafe fn create<T: Loss>(
     count: usize,
 ) -> Result<LossInstance, Error> {
     // SAFETY: context and values are the host's for this call.
-    let (parameters, mut state) =
-        unsafe { (sdk::read_parameters(values, count)?, tensor::variables(context)?) };
-    let loss = T::new(parameters, &mut state)?;
+    let (parameters, mut state, dimensions) = unsafe {
+        (sdk::read_parameters(values, count)?, tensor::variables(context)?, tensor::dimensions(context)?)
+    };
+    let loss = T::new(parameters, &dimensions, &mut state)?;
     Ok(LossInstance {
         struct_size: size_of::<LossInstance>() as u32,
         state: sdk::Cell::allocate(Stateful { loss, state }),
@@ -169,20 +195,33 @@ unsafe fn read_inputs(inputs: *const abi::LossInputs) -> Result<LossInputs, Erro
     if inputs.view_count < 2 || inputs.views.is_null() {
         return Err(Error::new(format_args!("found {} views, expected at least 2", inputs.view_count)));
     }
-    // SAFETY: the host passes that many views.
-    let views = unsafe { std::slice::from_raw_parts(inputs.views, inputs.view_count as usize) };
-    let read = |view: &abi::LossView| {
+    if (inputs.struct_size as usize) < size_of::<abi::LossInputs>() || inputs.online_embeddings.is_null() {
+        return Err(Error::new("the host passed no embeddings, as version 1.1 of the boundary does"));
+    }
+    let count = inputs.view_count as usize;
+    // SAFETY: the host passes that many views, and as many embeddings.
+    let (views, embeddings) = unsafe {
+        let views = std::slice::from_raw_parts(inputs.views, count);
+        (views, std::slice::from_raw_parts(inputs.online_embeddings, count))
+    };
+    let read = |(view, embedding): (&abi::LossView, &abi::BorrowedTensor)| {
         // SAFETY: tensors that the host lends for this call.
         unsafe {
             Ok(LossView {
+                online_embedding: tensor::borrow(*embedding, "online embedding")?,
                 online_projection: tensor::borrow(view.online_projection, "online projection")?,
                 online_prediction: tensor::borrow(view.online_prediction, "online prediction")?,
                 target_projection: tensor::borrow(view.target_projection, "target projection")?,
             })
         }
     };
-    let views = views.iter().map(read).collect::<Result<Vec<_>, Error>>()?;
-    Ok(LossInputs { views, step: inputs.step, step_count: inputs.step_count })
+    let views = views.iter().zip(embeddings).map(read).collect::<Result<Vec<_>, Error>>()?;
+    let labels = match inputs.labels.is_null() {
+        true => None,
+        // SAFETY: as above.
+        false => Some(unsafe { tensor::borrow(inputs.labels, "labels")? }),
+    };
+    Ok(LossInputs { views, labels, step: inputs.step, step_count: inputs.step_count })
 }
 
 unsafe extern "C" fn destroy<T: Loss>(instance: *mut LossInstance) {
@@ -193,13 +232,15 @@ unsafe extern "C" fn destroy<T: Loss>(instance: *mut LossInstance) {
 #[cfg(test)]
 mod tests {
     use diptych_sdk::__private::abi::STATUS_OK;
+    use tch::Kind;
 
     use super::*;
     use crate::{Initial, Role};
 
-    /// Sums the first view's prediction, and counts its calls in its state.
+    /// Sums the first view's prediction, its embedding and the labels, and counts its calls in its state.
     struct Sum {
         calls: Tensor,
+        dimensions: Dimensions,
     }
 
     impl Loss for Sum {
@@ -207,15 +248,21 @@ mod tests {
         const DOC: &'static str = "A sum.";
         const READS_TARGET: bool = false;
         const READS_PREDICTION: bool = true;
+        const READS_LABELS: bool = true;
         type Parameters = ();
 
-        fn new((): (), state: &mut Variables) -> Result<Self, Error> {
-            Ok(Sum { calls: state.make("calls", Role::Buffer, Initial::Constant(0.0), &[])? })
+        fn new((): (), dimensions: &Dimensions, state: &mut Variables) -> Result<Self, Error> {
+            let calls = state.make("calls", Role::Buffer, Initial::Constant(0.0), &[])?;
+            Ok(Sum { calls, dimensions: *dimensions })
         }
 
         fn forward(&mut self, inputs: &LossInputs) -> Result<LossOutput, Error> {
             let _ = self.calls.f_add_scalar_(1.0)?;
-            let loss = inputs.views[0].online_prediction.f_sum(None)?;
+            let view = &inputs.views[0];
+            let labels =
+                inputs.labels.as_ref().map_or(0.0, |labels| labels.sum(Kind::Float).double_value(&[]));
+            let loss = view.online_prediction.f_sum(None)?.f_add(&view.online_embedding.f_sum(None)?)?;
+            let loss = loss.f_add_scalar(labels + (self.dimensions.classes * 1000) as f64)?;
             Ok(LossOutput { loss, figures: vec![("calls", self.calls.shallow_clone())] })
         }
     }
@@ -236,8 +283,9 @@ mod tests {
 
     #[test]
     fn loss_figures_and_state_cross_the_boundary() {
-        assert_eq!(loss::<Sum>().descriptor.flags, abi::LOSS_READS_PREDICTION);
-        let context = TensorContext { struct_size: 0, seed: 0, device: Str::new("cpu") };
+        let flags = abi::LOSS_READS_PREDICTION | abi::LOSS_READS_LABELS;
+        assert_eq!(loss::<Sum>().descriptor.flags, flags);
+        let context = TensorContext { class_count: 7, ..TensorContext::new(0, Str::new("cpu")) };
         // SAFETY: a valid context, and no values.
         let instance = unsafe { create::<Sum>(&context, std::ptr::null(), 0) }.unwrap();
 
@@ -246,12 +294,17 @@ mod tests {
         let view =
             abi::LossView { online_projection: lent, online_prediction: lent, target_projection: lent };
         let views = [view; 2];
+        let embedding = Tensor::from_slice(&[10f32, 20.0]).view([1, 2]).set_requires_grad(true);
+        let embeddings = [tensor::lend(&embedding); 2];
+        let labels = Tensor::from_slice(&[6i64]);
         let inputs = abi::LossInputs {
             struct_size: size_of::<abi::LossInputs>() as u32,
             view_count: 2,
             views: views.as_ptr(),
             step: 0,
             step_count: 1,
+            online_embeddings: embeddings.as_ptr(),
+            labels: tensor::lend(&labels),
         };
         let (mut figures, mut state) = (Vec::<(String, f64)>::new(), Vec::<(String, f64)>::new());
         let sink = FigureSink { context: (&raw mut figures).cast(), figure: Some(keep) };
@@ -265,9 +318,11 @@ mod tests {
             (Tensor::from_ptr(answer.cast()), status)
         };
         assert_eq!(status, STATUS_OK);
-        assert_eq!(loss.double_value(&[]), 3.0);
+        assert_eq!(loss.double_value(&[]), 3.0 + 30.0 + 6.0 + 7000.0);
         loss.backward();
-        assert_eq!(Vec::<f32>::try_from(prediction.grad().view(-1)).unwrap(), [1.0, 1.0]);
+        for tensor in [&prediction, &embedding] {
+            assert_eq!(Vec::<f32>::try_from(tensor.grad().view(-1)).unwrap(), [1.0, 1.0]);
+        }
         assert_eq!(figures, [("calls".to_owned(), 1.0)]);
         assert_eq!(state, figures);
 

@@ -5,7 +5,7 @@ use diptych_sdk::__private::abi::{Str, VARIABLE_BIAS, VARIABLE_NORM, VARIABLE_TR
 use diptych_sdk::Error;
 use tch::{Device, Tensor};
 
-use crate::Variables;
+use crate::{Dimensions, Variables};
 
 /// A handle on a tensor that the host lends: same storage, same autograd history.
 ///
@@ -42,6 +42,22 @@ pub(crate) unsafe fn variables(context: *const TensorContext) -> Result<Variable
     // SAFETY: as above.
     let device = unsafe { context.device.as_str() }.unwrap_or("a device that is not UTF-8");
     Ok(Variables::new(context.seed, parse_device(device)?))
+}
+
+/// What a loss is made for.
+///
+/// # Safety
+/// `context` is null or what the host passed to the running `create`.
+pub(crate) unsafe fn dimensions(context: *const TensorContext) -> Result<Dimensions, Error> {
+    // SAFETY: the caller vouches for the context.
+    let context = unsafe { context.as_ref() }
+        .filter(|context| context.struct_size as usize >= size_of::<TensorContext>())
+        .ok_or_else(|| Error::new("the host passed no dimensions, as version 1.1 of the boundary does"))?;
+    Ok(Dimensions {
+        embedding: i64::from(context.embedding_width),
+        projection: i64::from(context.projection_width),
+        classes: i64::from(context.class_count),
+    })
 }
 
 fn parse_device(text: &str) -> Result<Device, Error> {

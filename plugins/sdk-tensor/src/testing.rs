@@ -3,7 +3,7 @@
 use diptych_sdk::Error;
 use tch::{Device, Kind, Tensor};
 
-use crate::{Encoder, Loss, LossInputs, LossOutput, LossView, Variables};
+use crate::{Dimensions, Encoder, Loss, LossInputs, LossOutput, LossView, Variables};
 
 /// An encoder on the CPU, with its variables.
 pub fn build_encoder<E: Encoder>(parameters: E::Parameters, seed: u64) -> Result<(E, Variables), Error> {
@@ -11,24 +11,34 @@ pub fn build_encoder<E: Encoder>(parameters: E::Parameters, seed: u64) -> Result
     Ok((E::new(parameters, &mut variables)?, variables))
 }
 
-/// A loss on the CPU, with its state.
-pub fn build_loss<T: Loss>(parameters: T::Parameters, seed: u64) -> Result<(T, Variables), Error> {
+/// A loss for `dimensions` on the CPU, with its state.
+pub fn build_loss<T: Loss>(
+    parameters: T::Parameters,
+    dimensions: Dimensions,
+    seed: u64,
+) -> Result<(T, Variables), Error> {
     let mut state = Variables::new(seed, Device::Cpu);
-    Ok((T::new(parameters, &mut state)?, state))
+    Ok((T::new(parameters, &dimensions, &mut state)?, state))
 }
 
-/// Runs `loss` in the first of 100 steps on views given as [prediction, target], each [batch, dimensions]; the
-/// projection is the prediction.
+/// Runs `loss` on [`loss_inputs`].
 pub fn run_loss<T: Loss>(loss: &mut T, views: &[[&Tensor; 2]]) -> Result<LossOutput, Error> {
+    loss.forward(&loss_inputs(views))
+}
+
+/// The first of 100 steps on views given as [prediction, target], each [batch, dimensions]; embedding and projection are the
+/// prediction, and there are no labels.
+pub fn loss_inputs(views: &[[&Tensor; 2]]) -> LossInputs {
     let views = views
         .iter()
         .map(|[prediction, target]| LossView {
+            online_embedding: prediction.shallow_clone(),
             online_projection: prediction.shallow_clone(),
             online_prediction: prediction.shallow_clone(),
             target_projection: target.shallow_clone(),
         })
         .collect();
-    loss.forward(&LossInputs { views, step: 0, step_count: 100 })
+    LossInputs { views, labels: None, step: 0, step_count: 100 }
 }
 
 /// Compares autograd's gradient of `function` at `point` (double) with central differences of step 1e-6; answers

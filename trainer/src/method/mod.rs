@@ -17,7 +17,7 @@ mod tests;
 use tch::Tensor;
 
 pub use networks::{Average, Branch, ForwardViews, Networks, Target, ViewOutputs};
-pub use parts::{Encoder, Loss, LossValue};
+pub use parts::{Encoder, Loss, LossInputs, LossValue};
 pub use probe::Probe;
 pub use variable::Variable;
 
@@ -65,10 +65,11 @@ impl Method {
         steps: u64,
     ) -> Result<StepOutputs> {
         let views = self.networks.forward(images)?;
+        let inputs = LossInputs { views: &views, labels, step, steps };
         let mut total: Option<Tensor> = None;
         let mut figures = Vec::new();
         for WeightedLoss { id, weight, loss } in &mut self.losses {
-            let value = loss.forward(&views, step, steps)?;
+            let value = loss.forward(&inputs)?;
             figures.extend(value.figures.into_iter().map(|(name, figure)| (format!("{id}/{name}"), figure)));
             let weighted = if *weight == 1.0 { value.loss } else { value.loss.f_mul_scalar(*weight)? };
             total = Some(match total {
@@ -90,11 +91,16 @@ impl Method {
         if let Some(probe) = &self.probe {
             variables.extend(probe.variables().into_iter().map(|variable| variable.prefixed("probe")));
         }
+        variables.extend(self.loss_variables()?);
+        Ok(variables)
+    }
+
+    /// The losses' own: `losses.<index>.*`.
+    pub fn loss_variables(&mut self) -> Result<Vec<Variable>> {
+        let mut variables = Vec::new();
         for (index, loss) in self.losses.iter_mut().enumerate() {
-            let state = loss.loss.state()?.into_iter();
-            variables.extend(state.map(|variable| {
-                Variable { trainable: false, ..variable }.prefixed(&format!("losses.{index}"))
-            }));
+            let place = format!("losses.{index}");
+            variables.extend(loss.loss.state()?.into_iter().map(|variable| variable.prefixed(&place)));
         }
         Ok(variables)
     }

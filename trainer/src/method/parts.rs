@@ -18,10 +18,22 @@ pub trait Encoder: Send {
 
 /// A loss over all views of a batch.
 pub trait Loss: Send {
-    /// What a checkpoint must hold; empty for most losses.
+    /// What a checkpoint must hold, and of it what the optimizer steps; empty for most losses.
     fn state(&mut self) -> Result<Vec<Variable>>;
     /// The scalar, and named figures (scalars too).
-    fn forward(&mut self, views: &[ViewOutputs], step: u64, steps: u64) -> Result<LossValue>;
+    fn forward(&mut self, inputs: &LossInputs<'_>) -> Result<LossValue>;
+}
+
+/// What a loss sees in one step.
+pub struct LossInputs<'a> {
+    /// At least two.
+    pub views: &'a [ViewOutputs],
+    /// Int64 [batch], where the data has them.
+    pub labels: Option<&'a Tensor>,
+    /// The optimizer step, from 0.
+    pub step: u64,
+    /// Planned optimizer steps.
+    pub steps: u64,
 }
 
 /// What a loss answers.

@@ -1,10 +1,11 @@
 //! Plugins' encoders and losses as the method's: pointers become tensors and back.
 
 use diptych_abi::{BorrowedTensor, LossView, VARIABLE_BIAS, VARIABLE_NORM, VARIABLE_TRAINABLE};
+use diptych_host::LossBatch;
 use tch::Tensor;
 
 use super::{from_borrowed, from_owned, lend};
-use crate::method::{Encoder, Loss, LossValue, Variable, ViewOutputs};
+use crate::method::{Encoder, Loss, LossInputs, LossValue, Variable};
 use crate::{Error, Result};
 
 fn variable(name: &str, tensor: BorrowedTensor, flags: u32) -> Option<Variable> {
@@ -62,8 +63,9 @@ impl Loss for diptych_host::Loss {
         complete(variables, "loss")
     }
 
-    fn forward(&mut self, views: &[ViewOutputs], step: u64, steps: u64) -> Result<LossValue> {
-        let lent: Vec<LossView> = views
+    fn forward(&mut self, inputs: &LossInputs<'_>) -> Result<LossValue> {
+        let lent: Vec<LossView> = inputs
+            .views
             .iter()
             .map(|view| LossView {
                 online_projection: lend(&view.projection),
@@ -71,6 +73,14 @@ impl Loss for diptych_host::Loss {
                 target_projection: lend(&view.target_projection),
             })
             .collect();
+        let embeddings: Vec<BorrowedTensor> = inputs.views.iter().map(|view| lend(&view.embedding)).collect();
+        let batch = LossBatch {
+            views: &lent,
+            online_embeddings: &embeddings,
+            labels: inputs.labels.map(lend),
+            step: inputs.step,
+            step_count: inputs.steps,
+        };
         let mut figures = Vec::new();
         let take_figure = |name: &str, tensor| {
             // SAFETY: lent for the length of this callback.
@@ -79,7 +89,7 @@ impl Loss for diptych_host::Loss {
             }
         };
         // SAFETY: live tensors, lent for the call.
-        let loss = unsafe { diptych_host::Loss::forward(self, &lent, step, steps, take_figure) }?;
+        let loss = unsafe { diptych_host::Loss::forward(self, batch, take_figure) }?;
         // SAFETY: the plugin gave it away.
         let loss = unsafe { from_owned(loss) }
             .ok_or_else(|| Error::Plugin("the loss plugin gives no loss; the plugin needs a fix".into()))?;

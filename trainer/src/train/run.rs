@@ -65,7 +65,7 @@ impl<'a> Run<'a> {
         out: &Path,
         options: TrainOptions,
     ) -> Result<Run<'a>> {
-        let classes = source.classes().map(<[String]>::len).filter(|_| config.probe.enabled);
+        let classes = source.classes().map(<[String]>::len);
         let mut method = compose::method(config, classes, device)?;
         let update = Update::new(config, &mut method)?;
         let state = match checkpoints.latest() {

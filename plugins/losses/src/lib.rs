@@ -3,7 +3,13 @@
 mod byol_regression;
 mod normalize;
 mod nt_xent;
+mod pairs;
+#[cfg(test)]
+mod testing;
 
 diptych_sdk_tensor::export_plugin! {
-    losses: [byol_regression::ByolRegression, nt_xent::NtXent],
+    losses: [
+        byol_regression::ByolRegression,
+        nt_xent::NtXent,
+    ],
 }

@@ -1,6 +1,7 @@
 //! The built-in losses; one file each.
 
 mod byol_regression;
+mod extended_info_nce;
 mod normalize;
 mod nt_xent;
 mod pairs;
@@ -11,5 +12,6 @@ diptych_sdk_tensor::export_plugin! {
     losses: [
         byol_regression::ByolRegression,
         nt_xent::NtXent,
+        extended_info_nce::ExtendedInfoNce,
     ],
 }

@@ -2,6 +2,7 @@
 
 mod byol_regression;
 mod extended_info_nce;
+mod info_nce;
 mod normalize;
 mod nt_xent;
 mod pairs;
@@ -13,5 +14,6 @@ diptych_sdk_tensor::export_plugin! {
         byol_regression::ByolRegression,
         nt_xent::NtXent,
         extended_info_nce::ExtendedInfoNce,
+        info_nce::InfoNce,
     ],
 }

@@ -1,5 +1,6 @@
 //! The built-in losses; one file each.
 
+mod barlow_twins;
 mod byol_regression;
 mod extended_info_nce;
 mod info_nce;
@@ -15,5 +16,6 @@ diptych_sdk_tensor::export_plugin! {
         nt_xent::NtXent,
         extended_info_nce::ExtendedInfoNce,
         info_nce::InfoNce,
+        barlow_twins::BarlowTwins,
     ],
 }

@@ -9,6 +9,7 @@ mod nt_xent;
 mod pairs;
 #[cfg(test)]
 mod testing;
+mod vicreg;
 
 diptych_sdk_tensor::export_plugin! {
     losses: [
@@ -17,5 +18,6 @@ diptych_sdk_tensor::export_plugin! {
         extended_info_nce::ExtendedInfoNce,
         info_nce::InfoNce,
         barlow_twins::BarlowTwins,
+        vicreg::VicReg,
     ],
 }

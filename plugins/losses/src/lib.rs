@@ -7,6 +7,8 @@ mod info_nce;
 mod normalize;
 mod nt_xent;
 mod pairs;
+mod soft_targets;
+mod swav;
 #[cfg(test)]
 mod testing;
 mod vicreg;
@@ -19,5 +21,6 @@ diptych_sdk_tensor::export_plugin! {
         info_nce::InfoNce,
         barlow_twins::BarlowTwins,
         vicreg::VicReg,
+        swav::Swav,
     ],
 }

@@ -2,6 +2,7 @@
 
 mod barlow_twins;
 mod byol_regression;
+mod dino;
 mod extended_info_nce;
 mod info_nce;
 mod normalize;
@@ -22,5 +23,6 @@ diptych_sdk_tensor::export_plugin! {
         barlow_twins::BarlowTwins,
         vicreg::VicReg,
         swav::Swav,
+        dino::Dino,
     ],
 }

@@ -9,6 +9,7 @@ mod normalize;
 mod nt_xent;
 mod pairs;
 mod soft_targets;
+mod supervised;
 mod swav;
 #[cfg(test)]
 mod testing;
@@ -24,5 +25,6 @@ diptych_sdk_tensor::export_plugin! {
         vicreg::VicReg,
         swav::Swav,
         dino::Dino,
+        supervised::Supervised,
     ],
 }

@@ -9,6 +9,7 @@ mod normalize;
 mod nt_xent;
 mod pairs;
 mod soft_targets;
+mod softmax_consistency;
 mod supervised;
 mod swav;
 #[cfg(test)]
@@ -26,5 +27,6 @@ diptych_sdk_tensor::export_plugin! {
         swav::Swav,
         dino::Dino,
         supervised::Supervised,
+        softmax_consistency::SoftmaxConsistency,
     ],
 }

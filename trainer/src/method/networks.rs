@@ -55,6 +55,9 @@ diptych_config::choices! {
         Separate = "separate",
         /// All views in one pass, as SimCLR: statistics over all of them.
         Joint = "joint",
+        /// Views of one size that follow each other in one pass, as SwAV and DINO: statistics over the global views, and over
+        /// the small ones.
+        JointBySize = "joint_by_size",
     }
 }
 
@@ -120,28 +123,38 @@ impl Networks {
                 if let Some(other) = views.iter().find(|view| view.size() != views[0].size()) {
                     let message = format!(
                         "forward.views = \"joint\" passes all views as one batch, but their shapes differ ({:?} and {:?}); \
-                         give all views one size, or set forward.views = \"separate\"",
+                         give all views one size, or set forward.views = \"joint_by_size\" or \"separate\"",
                         views[0].size(),
                         other.size()
                     );
                     return Err(Error::Unfit(message));
                 }
-                let count = views.len() as i64;
-                let all = self.forward_pass(&Tensor::f_cat(views, 0)?)?;
-                let parts = [&all.embedding, &all.projection, &all.prediction, &all.target_projection]
-                    .map(|tensor| tensor.chunk(count, 0));
-                let [embedding, projection, prediction, target] = parts;
-                let rows = embedding.into_iter().zip(projection).zip(prediction).zip(target);
-                Ok(rows
-                    .map(|(((embedding, projection), prediction), target_projection)| ViewOutputs {
-                        embedding,
-                        projection,
-                        prediction,
-                        target_projection,
-                    })
-                    .collect())
+                self.forward_joint(views)
+            }
+            ForwardViews::JointBySize => {
+                let groups = views.chunk_by(|first, second| first.size() == second.size());
+                let passes = groups.map(|group| self.forward_joint(group)).collect::<Result<Vec<_>>>()?;
+                Ok(passes.into_iter().flatten().collect())
             }
         }
+    }
+
+    /// Passes views of one size as one batch.
+    fn forward_joint(&mut self, views: &[Tensor]) -> Result<Vec<ViewOutputs>> {
+        let count = views.len() as i64;
+        let all = self.forward_pass(&Tensor::f_cat(views, 0)?)?;
+        let parts = [&all.embedding, &all.projection, &all.prediction, &all.target_projection]
+            .map(|tensor| tensor.chunk(count, 0));
+        let [embedding, projection, prediction, target] = parts;
+        let rows = embedding.into_iter().zip(projection).zip(prediction).zip(target);
+        Ok(rows
+            .map(|(((embedding, projection), prediction), target_projection)| ViewOutputs {
+                embedding,
+                projection,
+                prediction,
+                target_projection,
+            })
+            .collect())
     }
 
     fn forward_pass(&mut self, images: &Tensor) -> Result<ViewOutputs> {

@@ -123,3 +123,22 @@ fn a_joint_pass_shares_batch_statistics_between_the_views() {
         assert!(!separate.projection.allclose(&joint.projection, 1e-3, 1e-3, false));
     }
 }
+
+#[test]
+fn views_of_one_size_share_batch_statistics_and_those_of_another_do_not() {
+    let [first, second] = views();
+    let small = (&first + 1.0).view([6, 3, 4, 1]);
+    let run = |mode, views: &[&Tensor]| {
+        let views: Vec<Tensor> = views.iter().map(|view| view.shallow_clone()).collect();
+        networks(ema, true, mode).forward(&views).unwrap()
+    };
+    let all = run(ForwardViews::JointBySize, &[&first, &second, &small]);
+    let (global, alone) = (run(ForwardViews::Joint, &[&first, &second]), run(ForwardViews::Joint, &[&small]));
+    for (found, expected) in all.iter().zip(global.iter().chain(&alone)) {
+        assert!(found.projection.allclose(&expected.projection, 1e-5, 1e-6, false));
+        assert!(found.target_projection.allclose(&expected.target_projection, 1e-5, 1e-6, false));
+    }
+    let views = [&first, &second, &small].map(Tensor::shallow_clone);
+    let error = networks(ema, true, ForwardViews::Joint).forward(&views).err().unwrap().to_string();
+    assert!(error.contains("joint_by_size"), "{error}");
+}

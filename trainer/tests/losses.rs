@@ -4,7 +4,9 @@ mod common;
 
 use std::path::Path;
 
-use common::{checkpoint, config, demo, images, interrupt_in_the_middle, run};
+use common::{REGISTRY, checkpoint, config, demo, images, interrupt_in_the_middle, run};
+use diptych_config::Document;
+use diptych_test_support::repository;
 use diptych_trainer::{Outcome, RunConfig};
 
 /// Labelled runs of few steps, by what they show. The demo's BYOL has a predictor and an averaged target, its SimCLR neither.
@@ -123,7 +125,8 @@ fn small_views_of_another_size_predict_the_global_ones() {
     for (name, loss) in [("swav", "prototypes=8"), ("dino", "center_momentum=0.5")] {
         let losses = format!("losses=[{{id=\"{name}\", {loss}}}]");
         let target = if name == "dino" { "target.kind=\"ema\"" } else { "target.kind=\"none\"" };
-        let config = demo("simclr", &images, 3, &[&views, &losses, target, "forward.views=\"separate\""]);
+        let config =
+            demo("simclr", &images, 3, &[&views, &losses, target, "forward.views=\"joint_by_size\""]);
         let outcome = run(&config, &folder.path().join(name), false).unwrap();
         assert!(last(outcome, name).is_finite(), "{name}");
     }
@@ -136,12 +139,19 @@ fn a_loss_that_reads_labels_is_refused_where_there_are_none() {
     let losses = "losses=[{id=\"supervised\"}]";
     let out = folder.path().join("run");
     let message = |config: &RunConfig| run(config, &out, false).unwrap_err().to_string();
-    let hidden = message(&demo("simclr", &images, 2, &[losses, "data.labels=\"none\""]));
-    assert!(hidden.contains("\"supervised\" reads labels, but data.labels = \"none\""), "{hidden}");
     // One folder's images alone have no classes.
     let bare = message(&demo("simclr", &images.join("class0"), 2, &[losses]));
     assert!(bare.contains("\"supervised\" reads labels") && bare.contains("one folder per class"), "{bare}");
     let wide = message(&demo("simclr", &images, 2, &["losses=[{id=\"supervised\", input=\"logits\"}]"]));
     assert!(wide.contains("projector.output = 2"), "{wide}");
     assert!(!out.join("metrics.jsonl").exists(), "none of them began");
+}
+
+#[test]
+fn labels_that_are_left_out_and_read_are_a_problem_of_the_configuration() {
+    let sets = ["losses=[{id=\"supervised\"}]", "data.labels=\"none\""].map(String::from);
+    let path = repository().join("configs/pretrain/simclr_demo.toml");
+    let problems = RunConfig::read(&Document::load(&path, &sets).unwrap(), &REGISTRY).err().unwrap();
+    let found = problems.to_string();
+    assert!(found.contains("data.labels = \"none\", but labels are read by a loss (supervised)"), "{found}");
 }

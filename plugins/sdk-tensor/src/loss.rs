@@ -282,6 +282,15 @@ mod tests {
     }
 
     #[test]
+    fn a_host_of_version_1_0_is_told_what_it_does_not_pass() {
+        let size = std::mem::offset_of!(TensorContext, embedding_width) as u32;
+        let context = TensorContext { struct_size: size, ..TensorContext::new(0, Str::new("cpu")) };
+        // SAFETY: a valid context, and no values.
+        let error = unsafe { create::<Sum>(&context, std::ptr::null(), 0) }.err().unwrap().to_string();
+        assert_eq!(error, "the host passed no dimensions, as version 1.1 of the boundary does");
+    }
+
+    #[test]
     fn loss_figures_and_state_cross_the_boundary() {
         let flags = abi::LOSS_READS_PREDICTION | abi::LOSS_READS_LABELS;
         assert_eq!(loss::<Sum>().descriptor.flags, flags);

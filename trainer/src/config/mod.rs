@@ -9,7 +9,7 @@ mod tests;
 
 use std::collections::BTreeSet;
 
-use diptych_abi::{LOSS_READS_PREDICTION, LOSS_READS_TARGET};
+use diptych_abi::{LOSS_READS_LABELS, LOSS_READS_PREDICTION, LOSS_READS_TARGET};
 use diptych_config::{Choice, Document, Problems, Table};
 use diptych_host::{Component, Parameters, Registry, UnknownComponent, read_parameters};
 use diptych_pipeline::{Cursor, LoaderOptions, Share, ViewSet};
@@ -189,7 +189,7 @@ impl RunConfig {
         let checkpoint = table.table_or_empty("checkpoint", CheckpointConfig::read);
         let losses: Option<Vec<LossConfig>> = losses.into_iter().collect();
         if let Some(losses) = &losses {
-            check_composition(table, losses, predictor.is_some(), &target);
+            check_composition(table, losses, predictor.is_some(), &target, data.labels);
         }
         Some(RunConfig {
             name,
@@ -291,8 +291,15 @@ pub(crate) fn effective(mut table: toml::Table, data_identity: &str, plugins: to
     table
 }
 
-/// A head that nothing reads trains nothing: say so before the run rather than after it.
-fn check_composition(table: &mut Table<'_>, losses: &[LossConfig], predictor: bool, target: &TargetConfig) {
+/// A head that nothing reads trains nothing, and a loss without its labels can't be computed: say so before the run rather than
+/// after it.
+fn check_composition(
+    table: &mut Table<'_>,
+    losses: &[LossConfig],
+    predictor: bool,
+    target: &TargetConfig,
+    labels: Labels,
+) {
     let any = |flag: u32| losses.iter().any(|loss| loss.loss.component.flags() & flag != 0);
     let named = || losses.iter().map(|loss| loss.loss.component.id()).collect::<Vec<_>>().join(", ");
     if losses.is_empty() {
@@ -306,6 +313,13 @@ fn check_composition(table: &mut Table<'_>, losses: &[LossConfig], predictor: bo
     if target.kind != TargetKind::None && !any(LOSS_READS_TARGET) {
         let message = format!("no loss reads the target ({}); set target.kind = \"none\"", named());
         table.problem(Some("target"), message);
+    }
+    if labels == Labels::None && any(LOSS_READS_LABELS) {
+        let message = format!(
+            "data.labels = \"none\", but labels are read by a loss ({}); remove the key or use another loss",
+            named()
+        );
+        table.problem(Some("data"), message);
     }
 }
 

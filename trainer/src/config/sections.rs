@@ -18,7 +18,7 @@ choices! {
 }
 
 choices! {
-    /// Whether labels are used, by the probe only.
+    /// Whether labels are used: by the probe, and by losses that read them.
     pub enum Labels {
         /// Where the data has classes.
         Auto = "auto",

@@ -14,7 +14,7 @@ use diptych_host::Registry;
 use diptych_pipeline::Source;
 
 use crate::checkpoint::{Checkpoints, State};
-use crate::config::{self, Labels, RunConfig};
+use crate::config::{self, LossConfig, RunConfig};
 use crate::metrics::Record;
 use crate::run_folder::{self, Begun, RunFolder, RunReport, RunState, now};
 use crate::{Error, Result, compose, contain};
@@ -153,28 +153,15 @@ fn open_source(config: &RunConfig) -> Result<Arc<dyn Source>> {
             config.data.source.path.display()
         )));
     }
-    if source.classes().is_none()
-        && let Some(loss) =
-            config.losses.iter().find(|loss| loss.loss.component.flags() & LOSS_READS_LABELS != 0)
-    {
-        return Err(Error::Unfit(without_labels(config, loss.loss.component.id())));
+    let reads_labels = |loss: &&LossConfig| loss.loss.component.flags() & LOSS_READS_LABELS != 0;
+    if let (None, Some(loss)) = (source.classes(), config.losses.iter().find(reads_labels)) {
+        return Err(Error::Unfit(format!(
+            "the loss {:?} reads labels, and {} has none; give data with labels, as in one folder per class, or use a loss without",
+            loss.loss.component.id(),
+            config.data.source.path.display()
+        )));
     }
     Ok(source)
-}
-
-fn without_labels(config: &RunConfig, loss: &str) -> String {
-    match config.data.labels {
-        Labels::None => {
-            format!(
-                "the loss {loss:?} reads labels, but data.labels = \"none\" leaves them out; remove that key"
-            )
-        }
-        Labels::Auto => format!(
-            "the loss {loss:?} reads labels, and {} has none; give data with labels, as in one folder per class, \
-             or use a loss without",
-            config.data.source.path.display()
-        ),
-    }
 }
 
 /// What an earlier run left in a folder.

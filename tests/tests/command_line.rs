@@ -101,6 +101,24 @@ fn every_configuration_that_comes_with_diptych_is_valid() {
 }
 
 #[test]
+fn every_set_of_views_that_comes_with_diptych_is_valid() {
+    for entry in fs::read_dir(repository().join("configs/augmentations")).unwrap() {
+        let path = entry.unwrap().path();
+        let single = fs::read_to_string(&path).unwrap().matches("[[views]]").count() == 1;
+        let (configuration, flag) = match single {
+            true => ("evaluate/imagenet.toml", Some("--evaluation")),
+            false => ("pretrain/byol_imagenet.toml", None),
+        };
+        let configuration = repository().join("configs").join(configuration);
+        let set = format!("augmentations.set={:?}", text(&path));
+        let mut arguments = vec!["config", "check", text(&configuration), "--set", &set];
+        arguments.extend(flag);
+        let output = diptych(&arguments);
+        assert!(output.status.success(), "{}: {}", path.display(), stderr(&output));
+    }
+}
+
+#[test]
 fn a_shown_configuration_is_the_same_run() {
     let folder = TempDir::new().unwrap();
     let first =

@@ -1,4 +1,4 @@
-//! Layers: convolution, batch norm and linear, with PyTorch's names, shapes and defaults.
+//! Layers: convolution, norms and linear, with PyTorch's names, shapes and defaults.
 
 use diptych_sdk::Error;
 use tch::{Kind, Tensor};
@@ -11,6 +11,7 @@ pub struct Conv2d {
     weight: Tensor,
     stride: i64,
     padding: i64,
+    standardized: bool,
 }
 
 impl Conv2d {
@@ -28,15 +29,30 @@ impl Conv2d {
         let weight = variables.within(name, |variables| {
             variables.make("weight", Role::Weight, initial, &[outputs, inputs, kernel, kernel])
         })?;
-        Ok(Conv2d { weight, stride, padding })
+        Ok(Conv2d { weight, stride, padding, standardized: false })
+    }
+
+    /// The same convolution with weight standardisation (Qiao et al. 2019, "Micro-Batch Training with Batch-Channel
+    /// Normalization and Weight Standardization"): it computes with (w - mean) / sqrt(variance + 1e-10), mean and biased
+    /// variance over the inputs and the kernel of each output channel. The epsilon is that of Big Transfer's code.
+    #[must_use]
+    pub fn standardized(self) -> Self {
+        Conv2d { standardized: true, ..self }
     }
 
     /// [batch, inputs, rows, columns] to [batch, outputs, rows', columns'].
     pub fn forward(&self, input: &Tensor) -> Result<Tensor, Error> {
         let bias: Option<&Tensor> = None;
         let (stride, padding) = ([self.stride; 2], [self.padding; 2]);
-        Ok(input.f_conv2d(&self.weight, bias, stride, padding, [1, 1], 1)?)
+        let weight =
+            if self.standardized { standardized(&self.weight)? } else { self.weight.shallow_clone() };
+        Ok(input.f_conv2d(&weight, bias, stride, padding, [1, 1], 1)?)
     }
+}
+
+fn standardized(weight: &Tensor) -> Result<Tensor, Error> {
+    let (variance, mean) = weight.f_var_mean_dim([1, 2, 3].as_slice(), false, true)?;
+    Ok(weight.f_sub(&mean)?.f_mul(&variance.f_add_scalar(1e-10)?.f_rsqrt()?)?)
 }
 
 /// Batch norm over all axes but the second (Ioffe and Szegedy 2015); epsilon 1e-5, and running statistics that keep 0.9 of their
@@ -86,6 +102,47 @@ impl BatchNorm {
             1e-5,
             true,
         )?)
+    }
+}
+
+/// Group norm (Wu and He 2018): mean and variance over a sample's positions and a group of neighbouring channels; epsilon 1e-5.
+/// It knows no batch, so that training and evaluation are the same.
+#[derive(Debug)]
+pub struct GroupNorm {
+    weight: Tensor,
+    bias: Tensor,
+    groups: i64,
+}
+
+impl GroupNorm {
+    /// Makes `name.{weight, bias}`; `scale` is where the weight starts.
+    ///
+    /// # Errors
+    /// `groups` doesn't divide `channels`.
+    pub fn new(
+        variables: &mut Variables,
+        name: &str,
+        channels: i64,
+        groups: i64,
+        scale: f64,
+    ) -> Result<Self, Error> {
+        if groups < 1 || channels % groups != 0 {
+            return Err(Error::new(format_args!(
+                "{name} has {channels} channels, expected a multiple of the {groups} groups of its norm"
+            )));
+        }
+        variables.within(name, |variables| {
+            let mut make =
+                |name, role, value| variables.make(name, role, Initial::Constant(value), &[channels]);
+            let (weight, bias) =
+                (make("weight", Role::NormScale, scale)?, make("bias", Role::NormShift, 0.0)?);
+            Ok(GroupNorm { weight, bias, groups })
+        })
+    }
+
+    /// [batch, channels, ...] to the same shape.
+    pub fn forward(&self, input: &Tensor) -> Result<Tensor, Error> {
+        Ok(input.f_group_norm(self.groups, Some(&self.weight), Some(&self.bias), 1e-5, true)?)
     }
 }
 
@@ -143,6 +200,33 @@ mod tests {
         assert!((value(&norm.running_mean) - 0.2).abs() < 1e-6);
         assert!((value(&norm.running_var) - (0.9 + 0.4 / 3.0)).abs() < 1e-6);
         assert_eq!(norm.batches.int64_value(&[]), 1);
+    }
+
+    #[test]
+    fn a_standardised_convolution_knows_neither_scale_nor_mean_of_its_weight() {
+        let mut variables = Variables::new(0, Device::Cpu);
+        let conv = Conv2d::new(&mut variables, "conv", [2, 1], 1, 1, 0).unwrap().standardized();
+        let input = Tensor::from_slice(&[10f32, 1.0]).view([1, 2, 1, 1]);
+        for weights in [[3f32, 1.0], [700.0, -100.0]] {
+            tch::no_grad(|| {
+                conv.weight.shallow_clone().copy_(&Tensor::from_slice(&weights).view([1, 2, 1, 1]))
+            });
+            // Both are 1 and -1 after standardisation.
+            assert!((conv.forward(&input).unwrap().double_value(&[0, 0, 0, 0]) - 9.0).abs() < 1e-5);
+        }
+    }
+
+    #[test]
+    fn group_norm_normalises_each_group_of_each_sample() {
+        let mut variables = Variables::new(0, Device::Cpu);
+        let norm = GroupNorm::new(&mut variables, "norm", 4, 2, 2.0).unwrap();
+        let input = Tensor::from_slice(&[1f32, 3.0, 50.0, 90.0, -5.0, 5.0, 0.0, 8.0]).view([2, 4, 1, 1]);
+        let found: Vec<f32> = Vec::try_from(norm.forward(&input).unwrap().view(-1)).unwrap();
+        for (found, expected) in found.iter().zip([-2.0, 2.0, -2.0, 2.0, -2.0, 2.0, -2.0, 2.0]) {
+            assert!((found - expected).abs() < 1e-4, "{found} {expected}");
+        }
+        let message = GroupNorm::new(&mut variables, "odd", 6, 4, 1.0).unwrap_err().to_string();
+        assert_eq!(message, "odd has 6 channels, expected a multiple of the 4 groups of its norm");
     }
 
     #[test]

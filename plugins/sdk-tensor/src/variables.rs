@@ -95,6 +95,32 @@ impl Variables {
         Variables { seed, device, prefix: String::new(), list: Vec::new() }
     }
 
+    /// None yet, drawn under the same seed and kept on the CPU: for values that are computed there before they are moved, so
+    /// that the device changes nothing.
+    pub fn twin_on_cpu(&self) -> Variables {
+        let prefix = self.prefix.clone();
+        Variables { seed: self.seed, device: Device::Cpu, prefix, list: Vec::new() }
+    }
+
+    /// Takes over the values of `from`, which has the same variables in the same order.
+    ///
+    /// # Errors
+    /// It has others.
+    pub fn copy_values(&self, from: &Variables) -> Result<(), Error> {
+        let names = |variables: &Variables| -> Vec<String> {
+            variables.iter().map(|variable| variable.name.clone()).collect()
+        };
+        if names(self) != names(from) {
+            return Err(Error::new("values can only be copied between variables of the same names"));
+        }
+        tch::no_grad(|| {
+            for (to, from) in self.list.iter().zip(&from.list) {
+                to.tensor.shallow_clone().f_copy_(&from.tensor)?;
+            }
+            Ok(())
+        })
+    }
+
     /// Where the variables live.
     pub fn device(&self) -> Device {
         self.device
@@ -240,6 +266,20 @@ mod tests {
         assert_eq!(made.unwrap_err().to_string(), "two variables are named layer1.bias");
         let names: Vec<&str> = variables.iter().map(|variable| variable.name.as_str()).collect();
         assert_eq!(names, ["layer1.0.weight", "layer1.bias"]);
+    }
+
+    #[test]
+    fn a_twin_draws_the_same_values_and_hands_over_changed_ones() {
+        let initial = Initial::Normal { deviation: 1.0 };
+        let mut variables = Variables::new(3, Device::Cpu);
+        let own = variables.make("w", Role::Weight, initial, &[4]).unwrap();
+        let mut twin = variables.twin_on_cpu();
+        let weight = twin.make("w", Role::Weight, initial, &[4]).unwrap();
+        assert!(own.equal(&weight));
+        tch::no_grad(|| drop(weight.shallow_clone().fill_(2.0)));
+        variables.copy_values(&twin).unwrap();
+        assert_eq!(Vec::<f32>::try_from(&own).unwrap(), [2.0; 4]);
+        assert!(variables.copy_values(&variables.twin_on_cpu()).is_err());
     }
 
     #[test]

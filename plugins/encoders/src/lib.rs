@@ -4,7 +4,18 @@
 mod reference;
 mod resnet;
 mod small_cnn;
+mod vit;
 
 diptych_sdk_tensor::export_plugin! {
-    encoders: [resnet::ResNet18, resnet::ResNet34, resnet::ResNet50, resnet::ResNet101, resnet::ResNet152, resnet::ResNet200, small_cnn::SmallCnn],
+    encoders: [
+        resnet::ResNet18,
+        resnet::ResNet34,
+        resnet::ResNet50,
+        resnet::ResNet101,
+        resnet::ResNet152,
+        resnet::ResNet200,
+        small_cnn::SmallCnn,
+        vit::VitSmall,
+        vit::VitBase,
+    ],
 }

@@ -146,6 +146,32 @@ impl GroupNorm {
     }
 }
 
+/// Layer norm over the last axis (Ba et al. 2016).
+#[derive(Debug)]
+pub struct LayerNorm {
+    weight: Tensor,
+    bias: Tensor,
+    epsilon: f64,
+}
+
+impl LayerNorm {
+    /// Makes `name.{weight, bias}`, which start at 1 and 0. PyTorch's default for `epsilon` is 1e-5, vision transformers have 1e-6.
+    pub fn new(variables: &mut Variables, name: &str, channels: i64, epsilon: f64) -> Result<Self, Error> {
+        variables.within(name, |variables| {
+            let mut make =
+                |name, role, value| variables.make(name, role, Initial::Constant(value), &[channels]);
+            let (weight, bias) = (make("weight", Role::NormScale, 1.0)?, make("bias", Role::NormShift, 0.0)?);
+            Ok(LayerNorm { weight, bias, epsilon })
+        })
+    }
+
+    /// [..., channels] to the same shape.
+    pub fn forward(&self, input: &Tensor) -> Result<Tensor, Error> {
+        let channels = self.weight.size();
+        Ok(input.f_layer_norm(channels, Some(&self.weight), Some(&self.bias), self.epsilon, true)?)
+    }
+}
+
 /// A linear layer; `weight` [outputs, inputs], `bias` [outputs].
 #[derive(Debug)]
 pub struct Linear {
@@ -163,14 +189,25 @@ impl Linear {
         bias: bool,
     ) -> Result<Self, Error> {
         let initial = Initial::Uniform { bound: 1.0 / (inputs as f64).sqrt() };
+        Linear::drawn(variables, name, [inputs, outputs], initial, bias.then_some(initial))
+    }
+
+    /// The same from other draws, with a bias where `bias` says how it starts.
+    pub fn drawn(
+        variables: &mut Variables,
+        name: &str,
+        [inputs, outputs]: [i64; 2],
+        weight: Initial,
+        bias: Option<Initial>,
+    ) -> Result<Self, Error> {
         variables.within(name, |variables| {
-            let weight = variables.make("weight", Role::Weight, initial, &[outputs, inputs])?;
-            let bias = bias.then(|| variables.make("bias", Role::Bias, initial, &[outputs])).transpose()?;
+            let weight = variables.make("weight", Role::Weight, weight, &[outputs, inputs])?;
+            let bias = bias.map(|bias| variables.make("bias", Role::Bias, bias, &[outputs])).transpose()?;
             Ok(Linear { weight, bias })
         })
     }
 
-    /// [batch, inputs] to [batch, outputs].
+    /// [..., inputs] to [..., outputs].
     pub fn forward(&self, input: &Tensor) -> Result<Tensor, Error> {
         Ok(input.f_linear(&self.weight, self.bias.as_ref())?)
     }
@@ -227,6 +264,17 @@ mod tests {
         }
         let message = GroupNorm::new(&mut variables, "odd", 6, 4, 1.0).unwrap_err().to_string();
         assert_eq!(message, "odd has 6 channels, expected a multiple of the 4 groups of its norm");
+    }
+
+    #[test]
+    fn layer_norm_normalises_the_last_axis() {
+        let mut variables = Variables::new(0, Device::Cpu);
+        let norm = LayerNorm::new(&mut variables, "norm", 2, 1e-6).unwrap();
+        let input = Tensor::from_slice(&[1f32, 3.0, 70.0, 50.0]).view([1, 2, 2]);
+        let found: Vec<f32> = Vec::try_from(norm.forward(&input).unwrap().view(-1)).unwrap();
+        for (found, expected) in found.iter().zip([-1.0, 1.0, 1.0, -1.0]) {
+            assert!((found - expected).abs() < 1e-4, "{found} {expected}");
+        }
     }
 
     #[test]

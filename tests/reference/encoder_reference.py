@@ -1,13 +1,15 @@
-"""Writes encoder_reference.safetensors: features and names of networks as torchvision and timm have them.
+"""Writes encoder_reference.safetensors: features and names of networks as torchvision and timm have them; and torchscript/*.pt.
 
     python encoder_reference.py      (torch 2.11.0, torchvision 0.26.0, timm 1.0.22, numpy)
 
 Weights and images are not drawn but computed from a hash that the tests repeat (`value` below), keyed by the variable's
 name. Of names and shapes the FNV-1a hash of one line each (`conv1.weight 64x3x7x7`) is kept.
 """
+import io
 import json
 import pathlib
 import struct
+import zipfile
 
 import numpy as np
 import timm
@@ -130,6 +132,54 @@ with torch.no_grad():
     tensors["vit_small.eval"] = network(images(48, 48))[:, :64].clone()
     tensors["vit_small.other_size"] = network(images(32, 64))[:, :64].clone()
     tensors["vit_small.patches"] = network.forward_features(images(48, 48))[:, 1:].mean(1)[:, :64].clone()
+
+
+
+# TorchScript files, without the debugging records, which name the folder that they were written in.
+class Network(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.conv = torch.nn.Conv2d(3, 4, 3, stride=2, bias=False)
+        self.bn = torch.nn.BatchNorm2d(4)
+        self.fc = torch.nn.Linear(4, 6)
+
+    def forward(self, x):
+        return self.fc(torch.relu(self.bn(self.conv(x))).mean([2, 3]))
+
+
+class Pair(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.fc = torch.nn.Linear(3, 2)
+
+    def forward(self, x):
+        y = self.fc(x.mean([2, 3]))
+        return y, y
+
+
+def save(module: torch.jit.ScriptModule, name: str) -> None:
+    written = io.BytesIO()
+    torch.jit.save(module, written)
+    (HERE / "torchscript").mkdir(exist_ok=True)
+    with zipfile.ZipFile(written) as before, zipfile.ZipFile(HERE / "torchscript" / name, "w") as after:
+        for member in before.infolist():
+            if not member.filename.endswith(".debug_pkl"):
+                after.writestr(zipfile.ZipInfo(member.filename), before.read(member))
+
+
+network = Network()
+fill(network)
+save(torch.jit.script(network), "network.pt")
+save(torch.jit.freeze(torch.jit.script(network.eval())), "frozen.pt")
+torch.manual_seed(0)
+save(torch.jit.script(torch.nn.Conv2d(3, 5, 3, stride=2, padding=1)), "map.pt")
+save(torch.jit.script(Pair()), "pair.pt")
+tensors["torchscript.eval"] = network(images(40, 36))
+trained = network.train()(images(40, 36))
+(trained * trained).sum().backward()
+tensors["torchscript.train"] = trained
+tensors["torchscript.gradient"] = network.conv.weight.grad
+tensors["torchscript.running_mean"] = network.bn.running_mean.clone()
 
 header, data = {}, b""
 for key, tensor in tensors.items():

@@ -114,7 +114,7 @@ typedef struct DiptychParameterValue {
   double float_[2];
   // For [`PARAMETER_INTEGER`], [`PARAMETER_BOOLEAN`] and [`PARAMETER_CHOICE`].
   int64_t integer;
-  // For [`PARAMETER_CHOICE`] and [`PARAMETER_TEXT`].
+  // For [`PARAMETER_CHOICE`], [`PARAMETER_TEXT`] and [`PARAMETER_FILE`].
   struct DiptychStr text;
 } DiptychParameterValue;
 
@@ -456,6 +456,10 @@ typedef struct DiptychLossFactory {
 
 // Free text, in `text`.
 #define DIPTYCH_PARAMETER_TEXT 5
+
+// Path of a file that the component reads when it is created, in `text`. The host counts the file's contents, not its path,
+// among what changes a run's numbers, and refuses to create the component once they are others.
+#define DIPTYCH_PARAMETER_FILE 6
 
 // What follows is written by hand (plugins/abi/include/trailer.h).
 

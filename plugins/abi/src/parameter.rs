@@ -16,6 +16,9 @@ pub const PARAMETER_CHOICE: ParameterKind = 3;
 pub const PARAMETER_RANGE: ParameterKind = 4;
 /// Free text, in `text`.
 pub const PARAMETER_TEXT: ParameterKind = 5;
+/// Path of a file that the component reads when it is created, in `text`. The host counts the file's contents, not its path,
+/// among what changes a run's numbers, and refuses to create the component once they are others.
+pub const PARAMETER_FILE: ParameterKind = 6;
 
 /// One value of a parameter; which field counts depends on `kind`, the others are 0 or empty.
 #[repr(C)]
@@ -27,7 +30,7 @@ pub struct ParameterValue {
     pub float: [f64; 2],
     /// For [`PARAMETER_INTEGER`], [`PARAMETER_BOOLEAN`] and [`PARAMETER_CHOICE`].
     pub integer: i64,
-    /// For [`PARAMETER_CHOICE`] and [`PARAMETER_TEXT`].
+    /// For [`PARAMETER_CHOICE`], [`PARAMETER_TEXT`] and [`PARAMETER_FILE`].
     pub text: Str,
 }
 
@@ -63,6 +66,11 @@ impl ParameterValue {
     /// A [`PARAMETER_TEXT`]; the result must not outlive `value`.
     pub const fn text(value: &str) -> Self {
         ParameterValue { kind: PARAMETER_TEXT, text: Str::new(value), ..Self::ZERO }
+    }
+
+    /// A [`PARAMETER_FILE`]; the result must not outlive `path`. The empty path means none.
+    pub const fn file(path: &str) -> Self {
+        ParameterValue { kind: PARAMETER_FILE, text: Str::new(path), ..Self::ZERO }
     }
 }
 

@@ -4,6 +4,7 @@
 mod reference;
 mod resnet;
 mod small_cnn;
+mod torchscript;
 mod vit;
 
 diptych_sdk_tensor::export_plugin! {
@@ -17,5 +18,6 @@ diptych_sdk_tensor::export_plugin! {
         small_cnn::SmallCnn,
         vit::VitSmall,
         vit::VitBase,
+        torchscript::TorchScript,
     ],
 }

@@ -44,6 +44,9 @@ pub enum Failure {
     /// The component broke the rules of the boundary.
     #[error("breaks the rules of the plugin boundary: {0}; report it to the plugin's author")]
     Misbehaved(String),
+    /// A file that a parameter names is missing or was changed; the component was not called.
+    #[error("was not made: {0}")]
+    File(String),
     /// The component needs another libtorch than this program has.
     #[error("was built for libtorch {0}, and this program runs without libtorch")]
     NoTorch(String),

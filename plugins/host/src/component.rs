@@ -188,6 +188,8 @@ pub enum ParameterKind {
     Range,
     /// Free text.
     Text,
+    /// Path of a file that the component reads.
+    File,
 }
 
 /// A value of a parameter.
@@ -210,16 +212,29 @@ pub enum Value {
     Range(f64, f64),
     /// Free text.
     Text(String),
+    /// A file that the component reads.
+    File {
+        /// Where it is; empty for none.
+        path: String,
+        /// [`diptych_config::file_fingerprint`] of its contents; empty for none.
+        hash: String,
+    },
 }
 
 impl Value {
+    pub(crate) fn no_file() -> Value {
+        Value::File { path: String::new(), hash: String::new() }
+    }
+
     /// The value as TOML holds it.
     pub fn to_toml(&self) -> toml::Value {
         match self {
             Value::Float(number) => toml::Value::Float(*number),
             Value::Integer(number) => toml::Value::Integer(*number),
             Value::Boolean(flag) => toml::Value::Boolean(*flag),
-            Value::Choice { text, .. } | Value::Text(text) => toml::Value::String(text.clone()),
+            Value::Choice { text, .. } | Value::Text(text) | Value::File { path: text, .. } => {
+                toml::Value::String(text.clone())
+            }
             Value::Range(low, high) => {
                 toml::Value::Array(vec![toml::Value::Float(*low), toml::Value::Float(*high)])
             }
@@ -239,6 +254,7 @@ impl Value {
             },
             Value::Range(low, high) => abi::ParameterValue::range(*low, *high),
             Value::Text(text) => abi::ParameterValue::text(text),
+            Value::File { path, .. } => abi::ParameterValue::file(path),
         }
     }
 }
@@ -256,6 +272,7 @@ impl Parameter {
         let (singular, plural) = match self.kind {
             ParameterKind::Boolean => return "true or false".to_owned(),
             ParameterKind::Text => return "text in quotes".to_owned(),
+            ParameterKind::File => return "the path of a file in quotes".to_owned(),
             ParameterKind::Choice => {
                 let choices: Vec<String> = self.choices.iter().map(|choice| format!("{choice:?}")).collect();
                 return format!("one of {}", choices.join(", "));
@@ -266,6 +283,11 @@ impl Parameter {
         };
         let bounds = self.bounds();
         if bounds.is_empty() { singular.to_owned() } else { format!("{singular}{plural} {bounds}") }
+    }
+
+    /// For a file: the TOML key of its hash, which the resolved configuration holds beside the path.
+    pub fn hash_key(&self) -> String {
+        format!("{}_hash", self.id)
     }
 
     /// The bounds in words (`from 0 to 1`), or nothing when there are none.

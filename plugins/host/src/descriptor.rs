@@ -92,7 +92,11 @@ fn parameters(kind: Kind, id: &str, descriptor: &ComponentDescriptor) -> Result<
             let descriptor = unsafe { &*descriptor.parameters.byte_add(index * stride) };
             let parameter = parameter(descriptor)
                 .map_err(|what| format!("parameter {index} of {kind} {id:?}: {what}"))?;
-            if !known.insert(parameter.id.clone()) {
+            let mut new = known.insert(parameter.id.clone());
+            if parameter.kind == ParameterKind::File {
+                new &= known.insert(parameter.hash_key());
+            }
+            if !new {
                 return Err(format!(
                     "parameter {:?} of {kind} {id:?} is there twice, or a key that every {kind} has",
                     parameter.id
@@ -115,6 +119,7 @@ fn parameter(descriptor: &ParameterDescriptor) -> Result<Parameter, String> {
         abi::PARAMETER_CHOICE => ParameterKind::Choice,
         abi::PARAMETER_RANGE => ParameterKind::Range,
         abi::PARAMETER_TEXT => ParameterKind::Text,
+        abi::PARAMETER_FILE => ParameterKind::File,
         other => return Err(format!("{id} has the unknown kind {other}")),
     };
     let choices = if kind == ParameterKind::Choice { choices(descriptor)? } else { Vec::new() };
@@ -179,6 +184,14 @@ fn default(parameter: &Parameter, value: &ParameterValue) -> Result<Value, Strin
             Value::Range(low, high)
         }
         ParameterKind::Text => Value::Text(text(value.text, || "the default".to_owned())?),
+        ParameterKind::File if parameter.required => Value::no_file(),
+        ParameterKind::File => {
+            let path = text(value.text, || "the default".to_owned())?;
+            if !path.is_empty() {
+                return Err(format!("the default of {} is the file {path:?}, expected none", parameter.id));
+            }
+            Value::no_file()
+        }
     })
 }
 

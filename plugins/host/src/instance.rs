@@ -40,6 +40,7 @@ pub(crate) fn create<I: Header>(
         let version = component.library().torch_version.clone().unwrap_or_default();
         return Err(line.error(Failure::NoTorch(version)));
     }
+    parameters.check_files().map_err(|what| line.error(Failure::File(what)))?;
     let values: Vec<ParameterValue> = parameters.iter().map(|(_, value)| value.to_abi()).collect();
     let mut slot: *mut I = ptr::null_mut();
     {

@@ -1,6 +1,8 @@
 //! From TOML to the validated values of one component.
 
-use diptych_config::{Table, nearest};
+use std::path::Path;
+
+use diptych_config::{Table, file_fingerprint, nearest};
 
 use crate::component::{Component, Parameter, ParameterKind, Value};
 
@@ -36,6 +38,9 @@ fn read(parameter: &Parameter, table: &mut Table<'_>) -> Value {
         }
         return parameter.default.clone();
     };
+    if parameter.kind == ParameterKind::File {
+        return read_file(parameter, found, table);
+    }
     convert(parameter, found).unwrap_or_else(|| {
         let mut message = format!("found {found}, expected {}", parameter.expectation());
         if parameter.kind == ParameterKind::Choice
@@ -47,6 +52,29 @@ fn read(parameter: &Parameter, table: &mut Table<'_>) -> Value {
         table.problem(Some(&parameter.id), message);
         parameter.default.clone()
     })
+}
+
+/// A hash beside the path is believed here, so that a run can be looked at without its files; creating the component checks it.
+fn read_file(parameter: &Parameter, found: diptych_config::Value<'_>, table: &mut Table<'_>) -> Value {
+    let noted: Option<String> = table.optional(&parameter.hash_key());
+    let path = match found.as_str() {
+        Some("") if !parameter.required => return parameter.default.clone(),
+        Some(path) if !path.is_empty() => path,
+        _ => {
+            table
+                .problem(Some(&parameter.id), format!("found {found}, expected {}", parameter.expectation()));
+            return parameter.default.clone();
+        }
+    };
+    let hash = noted.map_or_else(|| file_fingerprint(Path::new(path)), Ok);
+    let hash = hash.unwrap_or_else(|error| {
+        table.problem(
+            Some(&parameter.id),
+            format!("cannot read {path:?}: {error}; give the path of a file, from the working directory"),
+        );
+        String::new()
+    });
+    Value::File { path: path.to_owned(), hash }
 }
 
 fn convert(parameter: &Parameter, found: diptych_config::Value<'_>) -> Option<Value> {
@@ -70,6 +98,7 @@ fn convert(parameter: &Parameter, found: diptych_config::Value<'_>) -> Option<Va
             (items.next().is_none() && low <= high).then_some(Value::Range(low, high))
         }
         ParameterKind::Text => found.as_str().map(|text| Value::Text(text.to_owned())),
+        ParameterKind::File => None,
     }
 }
 
@@ -101,10 +130,36 @@ impl Parameters {
         self.component.parameters().iter().zip(&self.values)
     }
 
-    /// Writes all values, defaults included, beside what `table` already holds.
+    /// Checks that every file still holds what it held when it was named.
+    pub(crate) fn check_files(&self) -> Result<(), String> {
+        for (parameter, value) in self.iter() {
+            let Value::File { path, hash } = value else { continue };
+            if path.is_empty() {
+                continue;
+            }
+            let id = &parameter.id;
+            let found = file_fingerprint(Path::new(path))
+                .map_err(|error| format!("{id} = {path:?}: {error}; bring the file back"))?;
+            if found != *hash {
+                return Err(format!(
+                    "{id} = {path:?}: found a file with the hash {found}, expected {hash}; bring back the file that was \
+                     there, or remove {} for a run with the new one",
+                    parameter.hash_key()
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes all values, defaults included, and hashes of files, beside what `table` already holds.
     pub fn to_toml(&self, table: &mut toml::Table) {
         for (parameter, value) in self.iter() {
             table.insert(parameter.id.clone(), value.to_toml());
+            if let Value::File { hash, .. } = value
+                && !hash.is_empty()
+            {
+                table.insert(parameter.hash_key(), hash.clone().into());
+            }
         }
     }
 }

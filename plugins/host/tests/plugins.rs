@@ -156,6 +156,31 @@ fn a_place_may_be_one_library_and_a_library_named_twice_is_loaded_once() {
 }
 
 #[test]
+fn a_file_that_a_component_reads_is_hashed_and_a_hash_beside_it_is_believed() {
+    let plugins = Plugins::new().with_built("diptych-encoders");
+    let registry = plugins.load();
+    let encoder = registry.encoder("torchscript").unwrap();
+    let file = plugins.path().join("network.txt");
+    std::fs::write(&file, "abc").unwrap();
+    let resolved = |text: &str| {
+        let mut table = toml::Table::new();
+        parse(encoder, text).map(|parameters| parameters.to_toml(&mut table)).map(|()| table)
+    };
+    let table = resolved(&format!("path = {file:?}")).unwrap();
+    // SHA-256 of "abc".
+    assert_eq!(table["path_hash"].as_str(), Some("ba7816bf8f01cfea"));
+    let table = resolved("path = \"gone.pt\"\npath_hash = \"00ff\"").unwrap();
+    assert_eq!(table["path_hash"].as_str(), Some("00ff"));
+
+    let problems = |text: &str| resolved(text).unwrap_err().to_string();
+    let found = problems("path = \"gone.pt\"");
+    assert!(found.contains("test.toml:1: path: cannot read \"gone.pt\": No such file"), "{found}");
+    assert!(found.contains("give the path of a file, from the working directory"), "{found}");
+    assert!(problems("path = 3").contains("found 3, expected the path of a file in quotes"));
+    assert!(problems("").contains("path: missing, expected the path of a file in quotes"));
+}
+
+#[test]
 fn a_named_place_that_is_missing_is_an_error() {
     let missing = PathBuf::from("/no/such/folder");
     let error = Registry::load_folders(&[missing], None).unwrap_err().to_string();

@@ -159,6 +159,7 @@ fn default_value(kind: &Type, expression: &Expr) -> Tokens {
         "i64" | "i32" | "u64" | "u32" | "usize" => quote!(#value::integer((#expression) as i64)),
         "bool" => quote!(#value::boolean(#expression)),
         "String" | "std::string::String" => quote!(#value::text(#expression)),
+        "PathBuf" | "std::path::PathBuf" => quote!(#value::file(#expression)),
         "[f64;2]" | "[f32;2]" => quote!({
             let [low, high] = #expression;
             #value::range(low as f64, high as f64)

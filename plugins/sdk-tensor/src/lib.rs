@@ -3,15 +3,18 @@
 //! - [`Encoder`] and [`Loss`] are what a component implements; their parameters derive `diptych_sdk::Parameters`;
 //! - [`Variables`] names and draws weights and buffers; [`layers`] are built on it;
 //! - [`export_plugin!`] makes the shared library;
+//! - [`ScriptModule`] runs a TorchScript module;
 //! - [`testing`] builds a component in a unit test and checks its gradients.
 //!
 //! Tensors cross the boundary as `at::Tensor*`, with autograd intact: plugin and host share one libtorch, whose
 //! version ([`TORCH_VERSION`]) the host compares as an exact string. All of this crate's `unsafe` is in `encoder.rs`
-//! and `loss.rs` below the traits, and in `tensor.rs`; panics are contained by `diptych-sdk`.
+//! and `loss.rs` below the traits, in `tensor.rs`, and in `script.rs`, which wraps the C++ in `native/`; panics are
+//! contained by `diptych-sdk`.
 
 mod encoder;
 pub mod layers;
 mod loss;
+mod script;
 mod tensor;
 pub mod testing;
 mod variables;
@@ -19,6 +22,7 @@ mod variables;
 pub use diptych_sdk::Error;
 pub use encoder::{Encoder, Outputs};
 pub use loss::{Dimensions, Loss, LossInputs, LossOutput, LossView};
+pub use script::{ScriptModule, ScriptVariable};
 pub use variables::{Initial, Role, Variable, Variables};
 
 use std::ffi::CStr;

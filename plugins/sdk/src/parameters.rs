@@ -1,5 +1,7 @@
 //! Parameters: what a component can be told from TOML.
 
+use std::path::PathBuf;
+
 use diptych_abi as abi;
 use diptych_abi::{ParameterDescriptor, ParameterKind, ParameterValue, Str};
 
@@ -31,7 +33,8 @@ use crate::Error;
 /// ```
 ///
 /// A field is a number (`f64`, `f32`, `i64`, `i32`, `u64`, `u32`, `usize`), a `bool`, a `String`, a range of numbers
-/// (`[f64; 2]`, `[f32; 2]`: low and high), or an enum with `#[derive(Choice)]`. Its name is the TOML key
+/// (`[f64; 2]`, `[f32; 2]`: low and high), a file that is read when the component is made (`PathBuf`), or an enum with
+/// `#[derive(Choice)]`. Its name is the TOML key
 /// (`id = "..."` renames it), its doc comment is what users read. The host checks kind and bounds before the
 /// component sees a value. What contradicts itself doesn't compile: a default outside its bounds,
 ///
@@ -209,6 +212,19 @@ impl ParameterType for String {
         match unsafe { value.text.as_str() } {
             Some(text) => Ok(text.to_owned()),
             None => Err(Error::new(format_args!("the text of parameter {id} is not valid UTF-8"))),
+        }
+    }
+}
+
+impl ParameterType for PathBuf {
+    const KIND: ParameterKind = abi::PARAMETER_FILE;
+
+    fn read(value: &ParameterValue, id: &str) -> Result<Self, Error> {
+        expect_kind(value, Self::KIND, id)?;
+        // SAFETY: the boundary promises that a value's text is readable for the call that passes it.
+        match unsafe { value.text.as_str() } {
+            Some(text) => Ok(text.into()),
+            None => Err(Error::new(format_args!("the path of parameter {id} is not valid UTF-8"))),
         }
     }
 }

@@ -27,5 +27,5 @@ pub use document::Document;
 pub use from_value::{FromValue, Wrong};
 pub use node::{Kind, Value};
 pub use problem::{Problem, Problems};
-pub use resolved::{differences, fingerprint};
+pub use resolved::{differences, file_fingerprint, fingerprint};
 pub use table::Table;

@@ -1,4 +1,8 @@
-//! Resolved configurations: their fingerprint, and how two of them differ.
+//! Resolved configurations: their fingerprint and that of files they name, and how two of them differ.
+
+use std::fs::File;
+use std::io;
+use std::path::Path;
 
 use sha2::{Digest, Sha256};
 use toml::{Table, Value};
@@ -8,7 +12,18 @@ use toml::{Table, Value};
 pub fn fingerprint(table: &Table) -> String {
     let mut canonical = Vec::new();
     write_table(table, &mut canonical);
-    Sha256::digest(&canonical)[..8].iter().map(|byte| format!("{byte:02x}")).collect()
+    hexadecimal(&Sha256::digest(&canonical))
+}
+
+/// The first 16 hexadecimal digits of the SHA-256 of a file's contents.
+pub fn file_fingerprint(path: &Path) -> io::Result<String> {
+    let mut digest = Sha256::new();
+    io::copy(&mut File::open(path)?, &mut digest)?;
+    Ok(hexadecimal(&digest.finalize()))
+}
+
+fn hexadecimal(digest: &[u8]) -> String {
+    digest[..8].iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 // Every value is a letter for its type and a form that ends itself (a length first, or fixed width), so

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use diptych_config::{Document, Problems, differences, fingerprint};
+use diptych_config::{Document, Problems, differences, file_fingerprint, fingerprint};
 use tempfile::TempDir;
 
 fn folder(files: &[(&str, &str)]) -> TempDir {
@@ -153,6 +153,18 @@ fn the_fingerprint_ignores_order_and_sees_every_value() {
     {
         assert_ne!(one, fingerprint(&table(other)), "{other}");
     }
+}
+
+#[test]
+fn a_files_fingerprint_is_that_of_its_contents_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let (one, other) = (folder.path().join("one"), folder.path().join("other"));
+    std::fs::write(&one, "abc").unwrap();
+    std::fs::write(&other, "abc").unwrap();
+    // SHA-256 of "abc", FIPS 180-2.
+    assert_eq!(file_fingerprint(&one).unwrap(), "ba7816bf8f01cfea");
+    assert_eq!(file_fingerprint(&other).unwrap(), "ba7816bf8f01cfea");
+    assert!(file_fingerprint(&folder.path().join("none")).is_err());
 }
 
 #[test]

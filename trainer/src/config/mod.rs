@@ -247,7 +247,8 @@ impl RunConfig {
     }
 
     /// What changes the numbers: the resolved configuration without the keys that only say how fast, how often or
-    /// where, with `data_identity` (the source's own hash) in place of the data's path, and with the plugins that are used.
+    /// where, with `data_identity` (the source's own hash) in place of the data's path, hashes of other files in place of
+    /// their paths, and with the plugins that are used.
     pub fn effective(&self, data_identity: &str) -> toml::Table {
         effective(self.to_toml(), data_identity, self.plugins().into())
     }
@@ -287,8 +288,24 @@ pub(crate) fn effective(mut table: toml::Table, data_identity: &str, plugins: to
     if let Some(toml::Value::Table(data)) = table.get_mut("data") {
         data.insert("identity".into(), data_identity.into());
     }
+    without_named_files(&mut table);
     table.insert("plugins".into(), plugins);
     table
+}
+
+/// Leaves out the path of a file whose hash stands beside it: what it holds counts, not where it lies.
+fn without_named_files(table: &mut toml::Table) {
+    let hashed: Vec<String> =
+        table.keys().filter_map(|key| Some(key.strip_suffix("_hash")?.to_owned())).collect();
+    hashed.iter().for_each(|key| drop(table.remove(key)));
+    fn visit(value: &mut toml::Value) {
+        match value {
+            toml::Value::Table(table) => without_named_files(table),
+            toml::Value::Array(items) => items.iter_mut().for_each(visit),
+            _ => {}
+        }
+    }
+    table.iter_mut().for_each(|(_, value)| visit(value));
 }
 
 /// A head that nothing reads trains nothing, and a loss without its labels can't be computed: say so before the run rather than

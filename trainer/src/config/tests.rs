@@ -87,6 +87,18 @@ fn epochs_become_steps_and_learning_rates_follow_the_batch() {
 }
 
 #[test]
+fn a_files_contents_are_in_the_fingerprint_and_its_path_is_not() {
+    let table = |path: &str, hash: &str| {
+        let text = format!(
+            "[encoder]\nid = \"a\"\npath = {path:?}\npath_hash = {hash:?}\n[[losses]]\nq = {path:?}\nq_hash = \"1\""
+        );
+        effective(text.parse().unwrap(), "identity", toml::Value::Array(Vec::new()))
+    };
+    assert_eq!(table("x.pt", "00"), table("elsewhere/y.pt", "00"));
+    assert_ne!(table("x.pt", "00"), table("x.pt", "11"));
+}
+
+#[test]
 fn what_only_says_how_fast_or_where_is_not_in_the_fingerprint() {
     let table = |text: &str| text.parse::<toml::Table>().unwrap();
     let left = table(

@@ -61,6 +61,14 @@ pub fn demo(method: &str, images: &Path, steps: u64, sets: &[&str]) -> RunConfig
     RunConfig::read(&document, &REGISTRY).unwrap_or_else(|problems| panic!("{problems}"))
 }
 
+/// The same run with another `[encoder]`.
+pub fn with_encoder(config: &RunConfig, encoder: &str) -> RunConfig {
+    let mut table = config.to_toml();
+    table.insert("encoder".into(), encoder.parse::<toml::Table>().unwrap().into());
+    let document = Document::parse(&toml::to_string(&table).unwrap(), "test.toml").unwrap();
+    RunConfig::read(&document, &REGISTRY).unwrap_or_else(|problems| panic!("{problems}"))
+}
+
 /// Trains without a word.
 pub fn run(config: &RunConfig, out: &Path, resume: bool) -> Result<Outcome, Error> {
     let options = TrainOptions { resume, quiet: true };

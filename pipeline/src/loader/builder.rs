@@ -102,7 +102,7 @@ impl Builder {
             slots
                 .par_chunks_mut(shared.sizes.len())
                 .zip(indices)
-                .with_max_len(1)
+                .with_max_len(shared.samples_per_task())
                 .map(|(slots, index)| shared.fill(*index as usize, cursor.epoch, slots))
                 .collect::<Result<Vec<Filled>, Ending>>()
         })?;
@@ -116,6 +116,13 @@ impl Builder {
 }
 
 impl Shared {
+    /// How many samples a thread takes at once: one, unless their views are so small that taking them would count.
+    fn samples_per_task(&self) -> usize {
+        const BYTES: usize = 1 << 16;
+        let bytes: usize = self.sizes.iter().map(|size| 3 * size.width as usize * size.height as usize).sum();
+        (BYTES / bytes.max(1)).clamp(1, 16)
+    }
+
     /// Makes the views of sample `index` in their slots, or of what takes its place. Runs on a thread of
     /// the pool.
     fn fill(&self, index: usize, epoch: u64, slots: &mut [&mut [u8]]) -> Result<Filled, Ending> {

@@ -37,8 +37,8 @@ pub struct ResNetParameters {
     /// resolution; `small` has a 3x3 convolution of stride 1 alone, for images of about 32 pixels.
     #[parameter(default = Stem::ImageNet)]
     stem: Stem,
-    /// Multiplies the number of channels of every layer.
-    #[parameter(default = 1.0, minimum = 0.0625, maximum = 8.0)]
+    /// Multiplies the number of channels of every layer. In steps of 1/8, so that all are multiples of 8.
+    #[parameter(default = 1.0, minimum = 0.125, maximum = 8.0)]
     width: f64,
     /// Order of a block's layers: `v1.5` normalises after each convolution and has a bottleneck's stride in its 3x3 convolution;
     /// `v2` normalises before (He et al. 2016b, "Identity Mappings in Deep Residual Networks"), and once more, as `norm`, before
@@ -173,6 +173,14 @@ impl ResNetParameters {
             ));
         }
         let base = self.base();
+        if base % 8 != 0 || base as f64 != 64.0 * self.width {
+            // libtorch's oneDNN writes beyond the gradient of a 1x1 convolution with other numbers of channels.
+            return Err(Error::new(format_args!(
+                "width is {}, expected a multiple of 0.125, such as {}",
+                self.width,
+                (8.0 * self.width).round().max(1.0) / 8.0
+            )));
+        }
         if self.norm == NormKind::GroupNorm && base % norm::GROUPS != 0 {
             return Err(Error::new(format_args!(
                 "width = {} gives {base} channels to the first layer, expected a multiple of the {} groups of \

@@ -245,3 +245,10 @@ fn blocks_start_as_identities_on_request_only() {
         assert_eq!(scale("layer2.0.bn1.weight"), 1.0);
     }
 }
+
+#[test]
+fn a_width_that_gives_odd_numbers_of_channels_is_refused_with_the_nearest_that_does_not() {
+    let parameters = ResNetParameters { width: 0.3, ..ResNetParameters::defaults().unwrap() };
+    let Err(error) = build_encoder::<ResNet<Depth18>>(parameters, 7) else { panic!("it was taken") };
+    assert_eq!(error.to_string(), "width is 0.3, expected a multiple of 0.125, such as 0.25");
+}

@@ -15,10 +15,15 @@
 #include <ATen/ops/_foreach_norm.h>
 #include <ATen/ops/_fused_adamw.h>
 #include <ATen/ops/_fused_sgd.h>
+#include <ATen/ops/add.h>
+#include <ATen/ops/clamp_max.h>
+#include <ATen/ops/copy.h>
 #include <ATen/ops/div.h>
 #include <ATen/ops/gt.h>
+#include <ATen/ops/linalg_vector_norm.h>
 #include <ATen/ops/mul.h>
 #include <ATen/ops/ones_like.h>
+#include <ATen/ops/reciprocal.h>
 #include <ATen/ops/stack.h>
 #include <ATen/ops/where.h>
 
@@ -120,6 +125,18 @@ const char *diptych_lerp(Tensor **to, Tensor **from, size_t count, double weight
             source.push_back(*from[i]);
         }
         if (count > 0) at::_foreach_lerp_(target, source, weight);
+    });
+}
+
+// Scales all gradients so that their common norm is at most `maximum`, as torch.nn.utils.clip_grad_norm_; `norm`, a float
+// scalar on the parameters' device, becomes what it was. Nothing waits for the device.
+const char *diptych_clip_gradients(Tensor **parameters, size_t count, double maximum, Tensor *norm) {
+    return contain([&] {
+        Tensors chosen = gradients(with_gradient(parameters, parameters, count));
+        if (chosen.empty()) return;
+        Tensor total = at::linalg_vector_norm(at::stack(at::_foreach_norm(chosen)));
+        norm->copy_(total);
+        at::_foreach_mul_(chosen, total.add(1e-6).reciprocal().mul(maximum).clamp_max(1.0));
     });
 }
 

@@ -9,7 +9,9 @@ use tch::Device;
 use crate::Result;
 use crate::config::{InitialWeights, RunConfig, TargetKind};
 use crate::method::head::{Head, HeadConfig};
-use crate::method::{Average, Branch, Encoder, Method, Networks, Probe, Target, WeightedLoss};
+use crate::method::{
+    Average, Branch, Encoder, Method, Networks, Predictor, PredictorConfig, Probe, Target, WeightedLoss,
+};
 
 /// Sets up the process for computing: libtorch's threads within one operation (0 means one per core), and an allocator that
 /// keeps its memory. Answers the number of threads.
@@ -33,19 +35,22 @@ pub(crate) fn encoder(config: &RunConfig, role: &str, device: Device) -> Result<
 pub(crate) fn method(config: &RunConfig, classes: Option<usize>, device: Device) -> Result<Method> {
     let mut online = branch(config, "online", device)?;
     let target = match config.target.kind {
-        TargetKind::Ema => {
+        TargetKind::Ema | TargetKind::Fixed => {
             let shared = config.target.initial_weights == InitialWeights::Shared;
-            Target::Ema(Average::new(branch(config, "target", device)?, &mut online, shared)?)
+            let statistics = config.target.batch_statistics;
+            let network = branch(config, "target", device)?;
+            Target::Network(Average::new(network, &mut online, shared, statistics)?)
         }
         TargetKind::StopGradient => Target::StopGradient,
         TargetKind::None => Target::Online,
     };
     let predictor = match &config.predictor {
-        Some(predictor) => {
+        PredictorConfig::Mlp { head: shape, .. } => {
             let inputs = i64::from(config.projector.width());
-            Some(head(config, "predictor/online", &predictor.head, inputs, device)?)
+            Predictor::Mlp(head(config, "predictor/online", shape, inputs, device)?)
         }
-        None => None,
+        PredictorConfig::OptimalLinear { ridge } => Predictor::OptimalLinear { ridge: *ridge },
+        PredictorConfig::None => Predictor::None,
     };
     let dimensions = LossDimensions {
         embedding: online.encoder.feature_count() as u32,

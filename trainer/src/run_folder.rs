@@ -8,6 +8,7 @@ use serde_json::json;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
+use crate::diagnostics::Verdict;
 use crate::{Error, Result, files};
 
 diptych_config::choices! {
@@ -35,6 +36,8 @@ pub struct RunReport {
     pub state: RunState,
     /// Why it failed.
     pub error: Option<String>,
+    /// Of the last logged step.
+    pub verdict: Verdict,
     /// Optimizer steps done.
     pub step: u64,
     /// Optimizer steps planned.
@@ -63,6 +66,7 @@ impl RunReport {
             "fingerprint": self.fingerprint,
             "state": self.state.text(),
             "error": self.error,
+            "verdict": self.verdict.text(),
             "step": self.step,
             "steps": self.steps,
             "started": self.started,
@@ -204,6 +208,7 @@ mod tests {
             data_identity: "11ff11ff11ff11ff".into(),
             seconds: 0.5,
             images_per_second: 100.0,
+            verdict: Verdict::Collapsing,
         };
         run.write_report(&report).unwrap();
         let begun = Begun {

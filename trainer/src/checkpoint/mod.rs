@@ -29,6 +29,8 @@ pub struct State {
     pub batch: u64,
     /// Loss of the first step: what "the loss fell" compares with.
     pub first_loss: Option<f64>,
+    /// Of the network before its first step, where there are labels.
+    pub untrained_neighbour_accuracy: Option<f64>,
     /// Right answers of the probe since the last logged step.
     pub probe_right: i64,
     /// Answers of the probe since the last logged step.
@@ -133,6 +135,9 @@ impl State {
         table.insert("step".into(), (self.step as i64).into());
         table.insert("epoch".into(), (self.epoch as i64).into());
         table.insert("batch".into(), (self.batch as i64).into());
+        if let Some(accuracy) = self.untrained_neighbour_accuracy {
+            table.insert("untrained_neighbour_accuracy".into(), accuracy.into());
+        }
         if let Some(loss) = self.first_loss {
             table.insert("first_loss".into(), loss.into());
         }
@@ -168,6 +173,7 @@ impl State {
                 epoch: count(table, "epoch"),
                 batch: count(table, "batch"),
                 first_loss: table.optional("first_loss"),
+                untrained_neighbour_accuracy: table.optional("untrained_neighbour_accuracy"),
                 probe_right: table.or("probe_right", 0),
                 probe_seen: table.or("probe_seen", 0),
                 seconds: table.or("seconds", 0.0),
@@ -199,6 +205,7 @@ mod tests {
             epoch: 1,
             batch: 3,
             first_loss: Some(0.1 + 0.2),
+            untrained_neighbour_accuracy: Some(1.0 / 3.0),
             probe_right: 5,
             probe_seen: 9,
             seconds: 1.5,

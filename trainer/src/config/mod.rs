@@ -22,8 +22,8 @@ pub use sections::{
 };
 
 use crate::device::DeviceName;
-use crate::method::ForwardViews;
 use crate::method::head::HeadConfig;
+use crate::method::{ForwardViews, PredictorConfig};
 
 /// Everything that a run is told.
 #[derive(Clone)]
@@ -49,8 +49,8 @@ pub struct RunConfig {
     pub encoder: ComponentConfig,
     /// `[projector]`
     pub projector: HeadConfig,
-    /// `[predictor]`; absent for none.
-    pub predictor: Option<PredictorConfig>,
+    /// `[predictor]`
+    pub predictor: PredictorConfig,
     /// `[target]`
     pub target: TargetConfig,
     /// `forward.views`
@@ -76,15 +76,6 @@ pub struct ComponentConfig {
     pub component: Component,
     /// Complete and within their bounds.
     pub parameters: Parameters,
-}
-
-/// `[predictor]`
-#[derive(Clone, Debug, PartialEq)]
-pub struct PredictorConfig {
-    /// Its shape.
-    pub head: HeadConfig,
-    /// Times the learning rate, for its variables alone.
-    pub learning_rate_multiplier: f64,
 }
 
 /// One of `[[losses]]`.
@@ -162,13 +153,13 @@ impl RunConfig {
         let encoder =
             table.table_or_empty("encoder", |table| ComponentConfig::read(table, |id| registry.encoder(id)));
         let projector = table.table_or_empty("projector", HeadConfig::read);
-        let predictor = table.table("predictor", PredictorConfig::read);
-        if let Some(predictor) = &predictor
-            && predictor.head.width() != projector.width()
+        let predictor = table.table("predictor", PredictorConfig::read).unwrap_or(PredictorConfig::None);
+        if let PredictorConfig::Mlp { head, .. } = &predictor
+            && head.width() != projector.width()
         {
             let message = format!(
                 "predictor.output = {} but projector.output = {}: predictions are compared with projections, so the two must be equal",
-                predictor.head.width(),
+                head.width(),
                 projector.width()
             );
             table.problem(Some("predictor"), message);
@@ -189,7 +180,7 @@ impl RunConfig {
         let checkpoint = table.table_or_empty("checkpoint", CheckpointConfig::read);
         let losses: Option<Vec<LossConfig>> = losses.into_iter().collect();
         if let Some(losses) = &losses {
-            check_composition(table, losses, predictor.is_some(), &target, data.labels);
+            check_composition(table, losses, predictor != PredictorConfig::None, &target, data.labels);
         }
         Some(RunConfig {
             name,
@@ -227,8 +218,8 @@ impl RunConfig {
         table.insert("input".into(), self.input.to_toml().into());
         table.insert("encoder".into(), self.encoder.to_toml().into());
         table.insert("projector".into(), self.projector.to_toml().into());
-        if let Some(predictor) = &self.predictor {
-            table.insert("predictor".into(), predictor.to_toml().into());
+        if let Some(predictor) = self.predictor.to_toml() {
+            table.insert("predictor".into(), predictor.into());
         }
         table.insert("target".into(), self.target.to_toml().into());
         let mut forward = toml::Table::new();
@@ -379,21 +370,6 @@ impl ComponentConfig {
         let mut table = toml::Table::new();
         table.insert("id".into(), self.component.id().into());
         self.parameters.to_toml(&mut table);
-        table
-    }
-}
-
-impl PredictorConfig {
-    fn read(table: &mut Table<'_>) -> PredictorConfig {
-        PredictorConfig {
-            head: HeadConfig::read(table),
-            learning_rate_multiplier: table.or_in("learning_rate_multiplier", 1.0, 0.0..),
-        }
-    }
-
-    fn to_toml(&self) -> toml::Table {
-        let mut table = self.head.to_toml();
-        table.insert("learning_rate_multiplier".into(), self.learning_rate_multiplier.into());
         table
     }
 }

@@ -35,8 +35,13 @@ pub struct OptimizerConfig {
     pub learning_rate: f64,
     /// How the learning rate follows the batch size.
     pub scaling: Scaling,
-    /// Not for biases and norm parameters.
+    /// Of weights; of biases and norm parameters too with `adapt_all`.
     pub weight_decay: f64,
+    /// Whether biases and norm parameters take weight decay (and, with `lars`, the trust ratio) like all others. BYOL's and
+    /// SimCLR's code excludes them; SimSiam's, MoCo's and SwAV's does not.
+    pub adapt_all: bool,
+    /// Times the learning rate, for biases and norm parameters: Barlow Twins has 0.024.
+    pub bias_multiplier: f64,
     /// For `lars` and `sgd`.
     pub momentum: f64,
     /// For `sgd`.
@@ -49,6 +54,11 @@ pub struct OptimizerConfig {
     pub betas: [f64; 2],
     /// For `adamw`: added to the denominator.
     pub epsilon: f64,
+    /// Largest norm of all gradients together; larger ones are scaled down to it. 0 for any.
+    pub clip_norm: f64,
+    /// Batches whose gradients are averaged in one step: the papers' micro-batches. The target and the schedules advance once
+    /// per step; batch statistics and negatives see one batch.
+    pub micro_batches: u32,
 }
 
 impl OptimizerConfig {
@@ -59,12 +69,16 @@ impl OptimizerConfig {
             learning_rate: table.required_in("learning_rate", 0.0..),
             scaling: table.choice("scaling", Scaling::None),
             weight_decay: table.or_in("weight_decay", 0.0, 0.0..),
+            adapt_all: table.or("adapt_all", false),
+            bias_multiplier: table.or_in("bias_multiplier", 1.0, 0.0..),
             momentum: 0.9,
             nesterov: false,
             trust_coefficient: 1e-3,
             rate_in_momentum: false,
             betas: [0.9, 0.999],
             epsilon: 1e-8,
+            clip_norm: table.or_in("clip_norm", 0.0, 0.0..),
+            micro_batches: table.or_in("micro_batches", 1, 1..=65536),
         };
         match kind {
             OptimizerKind::Lars => {
@@ -94,6 +108,10 @@ impl OptimizerConfig {
             ("learning_rate".to_owned(), self.learning_rate.into()),
             ("scaling".to_owned(), self.scaling.text().into()),
             ("weight_decay".to_owned(), self.weight_decay.into()),
+            ("adapt_all".to_owned(), self.adapt_all.into()),
+            ("bias_multiplier".to_owned(), self.bias_multiplier.into()),
+            ("clip_norm".to_owned(), self.clip_norm.into()),
+            ("micro_batches".to_owned(), i64::from(self.micro_batches).into()),
         ]);
         match self.kind {
             OptimizerKind::Lars => {
@@ -113,9 +131,9 @@ impl OptimizerConfig {
         table
     }
 
-    /// The learning rate at the schedule's top, for this batch size.
+    /// The learning rate at the schedule's top, for micro-batches of this size: it follows the samples of a whole step.
     pub fn scaled_learning_rate(&self, batch_size: u32) -> f64 {
-        let batch = f64::from(batch_size);
+        let batch = f64::from(batch_size) * f64::from(self.micro_batches);
         self.learning_rate
             * match self.scaling {
                 Scaling::None => 1.0,
@@ -128,10 +146,12 @@ impl OptimizerConfig {
 choices! {
     /// How the learning rate ends.
     pub enum Decay {
-        /// To 0 along half a cosine.
+        /// To `final_fraction` of its top along half a cosine.
         Cosine = "cosine",
         /// Stays.
         Constant = "constant",
+        /// Falls by `decay_factor` at each of `decay_at`, as MoCo v1.
+        Steps = "steps",
     }
 }
 
@@ -169,10 +189,10 @@ impl Interval {
     }
 
     /// In optimizer steps, rounded.
-    pub fn steps(self, batches_per_epoch: u64) -> u64 {
+    pub fn steps(self, steps_per_epoch: f64) -> u64 {
         match self {
             Interval::Steps(steps) => steps,
-            Interval::Epochs(epochs) => (epochs * batches_per_epoch as f64).round() as u64,
+            Interval::Epochs(epochs) => (epochs * steps_per_epoch).round() as u64,
         }
     }
 }
@@ -186,6 +206,12 @@ pub struct ScheduleConfig {
     pub warmup: Interval,
     /// What follows.
     pub decay: Decay,
+    /// For `cosine`: the share of the top that it ends at.
+    pub final_fraction: f64,
+    /// For `steps`: where the rate falls, as fractions of the whole run, in rising order.
+    pub decay_at: Vec<f64>,
+    /// For `steps`: what the rate is multiplied by there.
+    pub decay_factor: f64,
 }
 
 impl ScheduleConfig {
@@ -200,10 +226,28 @@ impl ScheduleConfig {
         if matches!(length, Some(Interval::Epochs(epochs)) if epochs <= 0.0) {
             table.problem(Some("epochs"), "found 0, expected more");
         }
+        let decay = table.choice("decay", Decay::Cosine);
+        let (mut decay_at, mut decay_factor) = (vec![0.6, 0.8], 0.1);
+        let mut final_fraction = 0.0;
+        if decay == Decay::Cosine {
+            final_fraction = table.or_in("final_fraction", final_fraction, 0.0..=1.0);
+        }
+        if decay == Decay::Steps {
+            decay_at = table.or("decay_at", decay_at);
+            if !decay_at.is_sorted() || decay_at.iter().any(|at| !(0.0..=1.0).contains(at)) {
+                let message =
+                    format!("found {decay_at:?}, expected fractions of the run from 0 to 1 in rising order");
+                table.problem(Some("decay_at"), message);
+            }
+            decay_factor = table.or_in("decay_factor", decay_factor, 0.0..=1.0);
+        }
         ScheduleConfig {
             length: length.unwrap_or(Interval::Steps(1)),
             warmup: Interval::read(table, "warmup_steps", "warmup_epochs").unwrap_or(Interval::Steps(0)),
-            decay: table.choice("decay", Decay::Cosine),
+            decay,
+            final_fraction,
+            decay_at,
+            decay_factor,
         }
     }
 
@@ -212,6 +256,13 @@ impl ScheduleConfig {
         self.length.insert(&mut table, "steps", "epochs");
         self.warmup.insert(&mut table, "warmup_steps", "warmup_epochs");
         table.insert("decay".into(), self.decay.text().into());
+        if self.decay == Decay::Cosine {
+            table.insert("final_fraction".into(), self.final_fraction.into());
+        }
+        if self.decay == Decay::Steps {
+            table.insert("decay_at".into(), self.decay_at.clone().into());
+            table.insert("decay_factor".into(), self.decay_factor.into());
+        }
         table
     }
 }

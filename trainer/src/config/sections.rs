@@ -6,6 +6,7 @@ use diptych_config::{Choice, Table, choices};
 use diptych_pipeline::{Order, Source, SourceConfig, SourceError, Split, WithoutLabels};
 
 use super::optimization::Interval;
+use crate::method::BatchStatistics;
 
 choices! {
     /// What an image that can't be read does to the run.
@@ -184,6 +185,8 @@ choices! {
         StopGradient = "stop_gradient",
         /// The online network, with gradient.
         None = "none",
+        /// A network of its own that stays as it was drawn.
+        Fixed = "fixed",
     }
 }
 
@@ -216,8 +219,10 @@ pub struct TargetConfig {
     pub momentum: f64,
     /// How it goes on; for `ema`.
     pub momentum_schedule: MomentumSchedule,
-    /// Where the network starts; for `ema`.
+    /// Where the network starts; for `ema` and `fixed`.
     pub initial_weights: InitialWeights,
+    /// What its batch norms normalise by; for `ema` and `fixed`.
+    pub batch_statistics: BatchStatistics,
 }
 
 impl TargetConfig {
@@ -227,6 +232,7 @@ impl TargetConfig {
             momentum: table.or_in("momentum", 0.99, 0.0..=1.0),
             momentum_schedule: table.choice("momentum_schedule", MomentumSchedule::Cosine),
             initial_weights: table.choice("initial_weights", InitialWeights::Independent),
+            batch_statistics: table.choice("batch_statistics", BatchStatistics::Own),
         }
     }
 
@@ -235,7 +241,10 @@ impl TargetConfig {
         if self.kind == TargetKind::Ema {
             table.insert("momentum".into(), self.momentum.into());
             table.insert("momentum_schedule".into(), self.momentum_schedule.text().into());
+        }
+        if matches!(self.kind, TargetKind::Ema | TargetKind::Fixed) {
             table.insert("initial_weights".into(), self.initial_weights.text().into());
+            table.insert("batch_statistics".into(), self.batch_statistics.text().into());
         }
         table
     }

@@ -77,8 +77,8 @@ fn an_unknown_component_is_one_problem_and_hides_no_other() {
 
 #[test]
 fn epochs_become_steps_and_learning_rates_follow_the_batch() {
-    assert_eq!(Interval::Epochs(1.5).steps(10), 15);
-    assert_eq!(Interval::Steps(7).steps(10), 7);
+    assert_eq!(Interval::Epochs(1.5).steps(10.0), 15);
+    assert_eq!(Interval::Steps(7).steps(10.0), 7);
     let document = Document::parse("id = \"lars\"\nlearning_rate = 0.3\nscaling = \"linear\"", "x").unwrap();
     let optimizer = document.read(OptimizerConfig::read).unwrap();
     assert!((optimizer.scaled_learning_rate(4096) - 4.8).abs() < 1e-12);

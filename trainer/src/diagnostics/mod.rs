@@ -1,125 +1,227 @@
-//! Is the representation collapsing? Figures of one batch of projections, computed only when a step is logged.
+//! Is the representation collapsing? Figures of one batch, computed only when a step is logged.
 //!
-//! - z-std: standard deviation over the batch of L2-normalised components, averaged over components, times sqrt(d): 1 when the
-//!   directions are spread evenly over the sphere, 0 when all are one point.
-//! - effective rank: exp(entropy of the normalised singular values) (Roy and Vetterli 2007; RankMe, Garrido et al. 2023).
-//! - alignment and uniformity: Wang and Isola 2020, with alpha = 2 and t = 2.
+//! Of embedding and projection, of the online and, where it is a network of its own, the target network: how their vectors are
+//! [spread](Spread). Beside them:
+//!
+//! - predictor gap: the mean squared distance between normalised predictions and targets, less what it would be with the best
+//!   linear predictor of this batch ([`optimal_weight`]). It is near 0 where the predictor is as good as that; below 0 where it is better
+//!   because it is not linear, or where the batch has fewer samples than a projection dimensions;
+//! - target distance: |theta - xi| / |theta| over the averaged parameters, theta the online network's and xi the target's;
+//! - neighbours: how often the weighted vote of the k nearest other samples in the batch gives a sample's class, by embeddings;
+//!   beside it the same of the network before its first step.
 
+mod neighbours;
+mod spread;
+
+use diptych_config::choices;
 use tch::{Kind, Tensor};
 
+pub use neighbours::neighbour_accuracy;
+pub use spread::Spread;
+use spread::normalised;
+
+use crate::Result;
+use crate::method::predictor::optimal_weight;
+use crate::method::{Networks, Predictor, ViewOutputs};
 use crate::metrics::{self, Record};
 
+/// Projections of more dimensions have no predictor gap: solving for it would take longer than the step.
+const WIDEST_SOLVED: i64 = 2048;
+
+choices! {
+    /// What the figures of a step come to.
+    pub enum Verdict {
+        /// No sign of collapse.
+        Healthy = "healthy",
+        /// The loss fell and the projections have lost most of their spread.
+        Collapsing = "collapsing",
+        /// The loss fell and the projections have lost all of it.
+        Collapsed = "collapsed",
+    }
+}
+
+impl Verdict {
+    /// By the projections' spread. Never from the loss alone: it must have fallen below what it was first, and the std be below a
+    /// tenth of healthy, or the effective rank below a twentieth of what it could be; for a collapse that is complete, below a
+    /// hundredth, or below 1.5.
+    pub fn of(projection: &Spread, first_loss: f64, loss: f64) -> Verdict {
+        let Spread { std, effective_rank, rank_limit, .. } = *projection;
+        if loss >= first_loss {
+            Verdict::Healthy
+        } else if std < 0.01 || effective_rank < 1.5 && rank_limit > 2.0 {
+            Verdict::Collapsed
+        } else if std < 0.1 || effective_rank < 0.05 * rank_limit {
+            Verdict::Collapsing
+        } else {
+            Verdict::Healthy
+        }
+    }
+
+    /// As the metric [`metrics::COLLAPSING`].
+    pub fn number(self) -> f64 {
+        match self {
+            Verdict::Healthy => 0.0,
+            Verdict::Collapsing => 1.0,
+            Verdict::Collapsed => 2.0,
+        }
+    }
+}
+
 /// Figures of one batch; see the module.
-#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Diagnostics {
-    /// 0 to about 1.
-    pub z_std: f64,
-    /// 1 to `rank_limit`.
-    pub effective_rank: f64,
-    /// The largest rank that the batch could show: the smaller of batch and dimensions.
-    pub rank_limit: f64,
-    /// 0 to 4.
-    pub alignment: f64,
-    /// -8 to 0.
-    pub uniformity: f64,
+    /// Of the online projections.
+    pub projection: Spread,
+    /// Of the others, by the place that their metrics are named after.
+    others: Vec<(&'static str, Spread)>,
+    predictor_gap: Option<f64>,
+    target_distance: Option<f64>,
 }
 
 impl Diagnostics {
-    /// Of the online projections of a sample's first two views, float [batch, dimensions], rows in the same order.
-    pub fn of(first: &Tensor, second: &Tensor) -> Diagnostics {
-        tch::no_grad(|| {
-            let x = normalised(first);
-            let y = normalised(second);
-            let (batch, dimensions) = x.size2().expect("projections have two dimensions");
-            let z_std = x.std_dim(0, false, false).mean(Kind::Double) * (dimensions as f64).sqrt();
-
-            // Singular values through the smaller Gram matrix: it is cheaper than a singular value decomposition.
-            let gram = if batch < dimensions { x.matmul(&x.tr()) } else { x.tr().matmul(&x) };
-            let singular = gram.linalg_eigvalsh("L").clamp_min(0.0).sqrt();
-            let share = &singular / (singular.sum(Kind::Double) + 1e-12);
-            let entropy = -(&share * (&share + 1e-12).log()).sum(Kind::Double);
-
-            let alignment = (&x - &y).square().sum(Kind::Double) / batch as f64;
-            let squared_distances = (x.matmul(&x.tr()) * -2.0 + 2.0).clamp_min(0.0);
-            let potential = (squared_distances * -2.0).exp();
-            let pairs = (batch * (batch - 1)).max(1) as f64;
-            // The diagonal holds exp(0) for each sample with itself.
-            let uniformity = ((potential.sum(Kind::Double) - batch as f64) / pairs).clamp_min(1e-30).log();
-
-            // One transfer for all figures.
-            let figures = Tensor::stack(&[z_std, entropy.exp(), alignment, uniformity], 0);
-            let values = Vec::<f64>::try_from(figures).expect("four doubles");
-            Diagnostics {
-                z_std: values[0],
-                effective_rank: values[1],
-                rank_limit: batch.min(dimensions) as f64,
-                alignment: values[2],
-                uniformity: values[3],
-            }
+    /// Of the first two of `views`, which `networks` made.
+    pub fn of(networks: &Networks, views: &[ViewOutputs]) -> Result<Diagnostics> {
+        let [first, second, ..] = views else { panic!("a method has at least two views") };
+        let mut others = vec![("embedding/", Spread::of(&first.embedding, &second.embedding))];
+        if let (Some(one), Some(other)) = (&first.target_embedding, &second.target_embedding) {
+            others.push(("target_embedding/", Spread::of(one, other)));
+            let spread = Spread::of(&first.target_projection, &second.target_projection);
+            others.push(("target_projection/", spread));
+        }
+        let solvable = first.projection.size()[1] <= WIDEST_SOLVED;
+        let predictor_gap = match networks.predictor {
+            Predictor::Mlp(_) if solvable => Some(predictor_gap(views)?),
+            _ => None,
+        };
+        Ok(Diagnostics {
+            projection: Spread::of(&first.projection, &second.projection),
+            others,
+            predictor_gap,
+            target_distance: networks.target_distance()?,
         })
-    }
-
-    /// True when the loss fell below what it was first and yet the projections lost their spread: z-std below a tenth of
-    /// healthy, or effective rank below a twentieth of what it could be. Never from the loss alone.
-    pub fn collapsing(&self, first_loss: f64, loss: f64) -> bool {
-        loss < first_loss && (self.z_std < 0.1 || self.effective_rank < 0.05 * self.rank_limit)
     }
 
     /// Appends the figures under their metric names.
     pub(crate) fn record(&self, record: &mut Record) {
-        record.push(metrics::Z_STD, self.z_std);
-        record.push(metrics::EFFECTIVE_RANK, self.effective_rank);
-        record.push(metrics::ALIGNMENT, self.alignment);
-        record.push(metrics::UNIFORMITY, self.uniformity);
+        self.projection.record("", record);
+        for (place, spread) in &self.others {
+            spread.record(place, record);
+        }
+        if let Some(gap) = self.predictor_gap {
+            record.push(metrics::PREDICTOR_GAP, gap);
+        }
+        if let Some(distance) = self.target_distance {
+            record.push(metrics::TARGET_DISTANCE, distance);
+        }
     }
 }
 
-/// Rows of length 1, in double precision.
-fn normalised(projection: &Tensor) -> Tensor {
-    let rows = projection.detach().to_kind(Kind::Double);
-    let norms = rows.square().sum_dim_intlist(1, true, Kind::Double).sqrt().clamp_min(1e-12);
-    rows / norms
+/// Mean over ordered pairs of views of |n(q) - n(z')|^2, less the same of the best linear predictor.
+fn predictor_gap(views: &[ViewOutputs]) -> Result<f64> {
+    let weight = optimal_weight(views, 1e-6)?;
+    let best = tch::no_grad(|| -> Result<Vec<Tensor>> {
+        views.iter().map(|view| Ok(view.projection.f_mm(&weight)?)).collect()
+    })?;
+    let actual: Vec<Tensor> = views.iter().map(|view| view.prediction.detach()).collect();
+    let error = |predictions: &[Tensor]| {
+        let (mut sum, mut pairs) = (0.0, 0);
+        for (index, prediction) in predictions.iter().enumerate() {
+            for (_, other) in views.iter().enumerate().filter(|(other, _)| *other != index) {
+                let distance = normalised(prediction) - normalised(&other.target_projection);
+                sum += distance
+                    .square()
+                    .sum_dim_intlist(1, false, Kind::Double)
+                    .mean(Kind::Double)
+                    .double_value(&[]);
+                pairs += 1;
+            }
+        }
+        sum / f64::from(pairs)
+    };
+    Ok(error(&actual) - error(&best))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::method::testing::{CPU, byol, networks};
+    use crate::method::{ForwardViews, Target};
 
-    #[test]
-    fn the_axes_of_a_space_have_full_rank_and_are_evenly_spread() {
-        let axes = Tensor::eye(8, (Kind::Float, tch::Device::Cpu));
-        let both = Tensor::cat(&[&axes, &(-&axes)], 0);
-        let figures = Diagnostics::of(&both, &both);
-        assert!((figures.z_std - 1.0).abs() < 1e-6, "{figures:?}");
-        assert!((figures.effective_rank - 8.0).abs() < 1e-6, "{figures:?}");
-        assert!(figures.alignment.abs() < 1e-9);
-        // Of 15 others one is at squared distance 4, fourteen at 2.
-        let expected = ((14.0 * (-4.0f64).exp() + (-8.0f64).exp()) / 15.0).ln();
-        assert!((figures.uniformity - expected).abs() < 1e-6, "{figures:?}");
+    fn views() -> [Tensor; 2] {
+        let first = (Tensor::arange(6 * 12, CPU) * 0.7).cos().view([6, 3, 2, 2]);
+        let second = (&first * 3.0).sin();
+        [first, second]
     }
 
-    #[test]
-    fn one_point_has_rank_one_and_no_spread() {
-        let point = Tensor::ones([16, 8], (Kind::Float, tch::Device::Cpu));
-        let figures = Diagnostics::of(&point, &(-&point));
-        assert!(figures.z_std.abs() < 1e-6, "{figures:?}");
-        assert!((figures.effective_rank - 1.0).abs() < 1e-3, "{figures:?}");
-        assert!((figures.alignment - 4.0).abs() < 1e-6);
-        assert!(figures.uniformity.abs() < 1e-6);
+    fn recorded(networks: &mut Networks) -> Record {
+        let outputs = networks.forward(&views()).unwrap();
+        let mut record = Record::default();
+        Diagnostics::of(networks, &outputs).unwrap().record(&mut record);
+        record
     }
 
     #[test]
     fn collapse_needs_a_falling_loss_and_a_lost_spread() {
-        let healthy = Diagnostics {
-            z_std: 0.9,
+        let healthy = Spread {
+            std: 0.9,
             effective_rank: 60.0,
             rank_limit: 64.0,
             alignment: 0.1,
             uniformity: -3.0,
+            positive_cosine: 0.95,
+            random_cosine: 0.0,
+            dead_dimensions: 0.0,
         };
-        let point = Diagnostics { z_std: 0.02, effective_rank: 1.5, ..healthy };
-        assert!(!healthy.collapsing(8.0, 0.1));
-        assert!(point.collapsing(8.0, 0.1));
-        assert!(!point.collapsing(8.0, 8.5));
+        let fading = Spread { std: 0.05, effective_rank: 10.0, ..healthy };
+        let thin = Spread { effective_rank: 3.0, ..healthy };
+        let point = Spread { std: 0.002, effective_rank: 3.0, ..healthy };
+        let line = Spread { effective_rank: 1.2, ..healthy };
+        let verdict = |spread: &Spread| Verdict::of(spread, 8.0, 0.1);
+        assert_eq!(
+            [&healthy, &fading, &thin, &point, &line].map(verdict),
+            [
+                Verdict::Healthy,
+                Verdict::Collapsing,
+                Verdict::Collapsing,
+                Verdict::Collapsed,
+                Verdict::Collapsed,
+            ]
+        );
+        assert_eq!(Verdict::of(&point, 8.0, 8.5), Verdict::Healthy);
+    }
+
+    #[test]
+    fn a_target_network_has_figures_of_its_own_and_a_distance() {
+        let record = recorded(&mut byol());
+        for name in
+            ["z_std", "embedding/z_std", "target_projection/effective_rank", "target_embedding/alignment"]
+        {
+            assert!(record.get(name).is_some_and(f64::is_finite), "{name}");
+        }
+        assert!(record.get(metrics::PREDICTOR_GAP).is_some());
+        let mut networks = byol();
+        let before = networks.target_distance().unwrap().unwrap();
+        networks.update_target(0.5).unwrap();
+        let after = networks.target_distance().unwrap().unwrap();
+        assert!((after - 0.5 * before).abs() < 1e-5 * before, "{before}, then {after}");
+    }
+
+    #[test]
+    fn without_a_target_network_and_a_predictor_there_is_less_to_say() {
+        let record = recorded(&mut networks(|_| Target::StopGradient, false, ForwardViews::Separate));
+        assert!(record.get("embedding/z_std").is_some());
+        let absent = ["target_projection/z_std", metrics::PREDICTOR_GAP, metrics::TARGET_DISTANCE];
+        assert!(absent.iter().all(|name| record.get(name).is_none()));
+    }
+
+    #[test]
+    fn the_predictor_gap_is_zero_for_the_best_linear_predictor_and_above_for_a_worse_one() {
+        let mut networks = networks(|_| Target::StopGradient, false, ForwardViews::Separate);
+        let mut outputs = networks.forward(&views()).unwrap();
+        Predictor::OptimalLinear { ridge: 1e-6 }.finish(&mut outputs).unwrap();
+        assert!(predictor_gap(&outputs).unwrap().abs() < 1e-5);
+        for view in &mut outputs {
+            view.prediction = -&view.prediction;
+        }
+        assert!(predictor_gap(&outputs).unwrap() > 0.1);
     }
 }

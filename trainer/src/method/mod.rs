@@ -6,6 +6,7 @@
 pub mod head;
 pub mod networks;
 pub mod parts;
+pub mod predictor;
 pub mod probe;
 pub mod variable;
 
@@ -16,8 +17,9 @@ mod tests;
 
 use tch::Tensor;
 
-pub use networks::{Average, Branch, ForwardViews, Networks, Target, ViewOutputs};
+pub use networks::{Average, BatchStatistics, Branch, ForwardViews, Networks, Target, ViewOutputs};
 pub use parts::{Encoder, Loss, LossInputs, LossValue};
+pub use predictor::{Predictor, PredictorConfig};
 pub use probe::Probe;
 pub use variable::Variable;
 
@@ -53,6 +55,8 @@ pub struct StepOutputs {
     pub figures: Vec<(String, Tensor)>,
     /// One per view.
     pub views: Vec<ViewOutputs>,
+    /// Int64 [batch], where the data has them.
+    pub labels: Option<Tensor>,
 }
 
 impl Method {
@@ -82,7 +86,8 @@ impl Method {
             _ => None,
         };
         let loss = total.expect("a configuration without losses is refused");
-        Ok(StepOutputs { loss, probe_loss, figures, views })
+        let labels = labels.map(Tensor::shallow_clone);
+        Ok(StepOutputs { loss, probe_loss, figures, views, labels })
     }
 
     /// Every variable under its checkpoint name; the networks' and `probe.*`, `losses.<index>.*`.

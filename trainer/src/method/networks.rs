@@ -1,9 +1,10 @@
 //! The networks of a method: online (encoder, projector, optional predictor) and target, in one value.
 
-use tch::Tensor;
+use tch::{Kind, Tensor};
 
 use super::head::Head;
 use super::parts::Encoder;
+use super::predictor::Predictor;
 use super::variable::{Variable, copy_all};
 use crate::native::foreach;
 use crate::{Error, Result};
@@ -18,19 +19,29 @@ pub struct Branch {
 
 /// Where target projections come from.
 pub enum Target {
-    /// A second network whose parameters are a moving average of the online ones. Its batch norms run in training mode,
-    /// with statistics and running averages of their own.
-    Ema(Average),
+    /// A second network: a moving average of the online one, or, never updated, what it was at the start.
+    Network(Average),
     /// The online projections, without gradient.
     StopGradient,
     /// The online projections, with gradient.
     Online,
 }
 
-/// The target network of [`Target::Ema`].
+diptych_config::choices! {
+    /// What a target network's batch norms normalise by.
+    pub enum BatchStatistics {
+        /// Training mode: the statistics of its own batch, as BYOL and MoCo.
+        Own = "own",
+        /// Evaluation mode: running statistics, which are a moving average of the online network's, as every other weight.
+        Averaged = "averaged",
+    }
+}
+
+/// The network of [`Target::Network`].
 pub struct Average {
     branch: Branch,
-    /// The trainable variables of the target.
+    statistics: BatchStatistics,
+    /// What is averaged: the trainable variables of the target, and with averaged statistics its buffers.
     averages: Vec<Tensor>,
     /// The same ones of the online network, in the same order.
     online: Vec<Tensor>,
@@ -46,6 +57,8 @@ pub struct ViewOutputs {
     pub prediction: Tensor,
     /// z of the target.
     pub target_projection: Tensor,
+    /// y of the target network, where there is one.
+    pub target_embedding: Option<Tensor>,
 }
 
 diptych_config::choices! {
@@ -66,7 +79,7 @@ pub struct Networks {
     /// The network that is trained.
     pub online: Branch,
     /// On top of the online projector.
-    pub predictor: Option<Head>,
+    pub predictor: Predictor,
     /// What the online network is compared with.
     pub target: Target,
     /// How views are passed.
@@ -82,9 +95,9 @@ impl Branch {
     }
 
     /// Images [batch, 3, rows, columns] to embedding and projection.
-    fn forward(&mut self, images: &Tensor) -> Result<(Tensor, Tensor)> {
-        let embedding = self.encoder.forward(images, true)?;
-        let projection = self.projector.forward(&embedding, true)?;
+    fn forward(&mut self, images: &Tensor, training: bool) -> Result<(Tensor, Tensor)> {
+        let embedding = self.encoder.forward(images, training)?;
+        let projection = self.projector.forward(&embedding, training)?;
         Ok((embedding, projection))
     }
 }
@@ -92,7 +105,12 @@ impl Branch {
 impl Average {
     /// Makes `branch` the target of `online`. With `shared` it starts from the online network's weights, otherwise
     /// from its own.
-    pub fn new(mut branch: Branch, online: &mut Branch, shared: bool) -> Result<Average> {
+    pub fn new(
+        mut branch: Branch,
+        online: &mut Branch,
+        shared: bool,
+        statistics: BatchStatistics,
+    ) -> Result<Average> {
         let online = online.variables()?;
         let mut target = branch.variables()?;
         if shared {
@@ -101,14 +119,23 @@ impl Average {
         let (averages, online) = target
             .into_iter()
             .zip(online)
-            .filter(|(target, _)| target.trainable)
+            // Of the buffers, running statistics are averaged; the other ones count batches.
+            .filter(|(target, _)| {
+                target.trainable
+                    || (statistics == BatchStatistics::Averaged && target.tensor.is_floating_point())
+            })
             // No gradient ever flows into the target: not even its graph is recorded.
             .map(|(target, online)| (target.tensor.set_requires_grad(false), online.tensor))
             .unzip();
-        Ok(Average { branch, averages, online })
+        Ok(Average { branch, statistics, averages, online })
     }
 
-    /// target = tau * target + (1 - tau) * online, for parameters; buffers are the target's own.
+    fn forward(&mut self, images: &Tensor) -> Result<(Tensor, Tensor)> {
+        let _no_gradient = tch::no_grad_guard();
+        self.branch.forward(images, self.statistics == BatchStatistics::Own)
+    }
+
+    /// target = tau * target + (1 - tau) * online.
     fn update(&mut self, momentum: f64) -> Result<()> {
         foreach::lerp(&self.averages, &self.online, 1.0 - momentum)
     }
@@ -117,6 +144,12 @@ impl Average {
 impl Networks {
     /// Runs all networks in training mode on all views (float [batch, 3, rows, columns] each, of one batch size).
     pub fn forward(&mut self, views: &[Tensor]) -> Result<Vec<ViewOutputs>> {
+        let mut outputs = self.forward_views(views)?;
+        self.predictor.finish(&mut outputs)?;
+        Ok(outputs)
+    }
+
+    fn forward_views(&mut self, views: &[Tensor]) -> Result<Vec<ViewOutputs>> {
         match self.views {
             ForwardViews::Separate => views.iter().map(|view| self.forward_pass(view)).collect(),
             ForwardViews::Joint => {
@@ -146,6 +179,7 @@ impl Networks {
         let parts = [&all.embedding, &all.projection, &all.prediction, &all.target_projection]
             .map(|tensor| tensor.chunk(count, 0));
         let [embedding, projection, prediction, target] = parts;
+        let mut target_embedding = all.target_embedding.map(|tensor| tensor.chunk(count, 0).into_iter());
         let rows = embedding.into_iter().zip(projection).zip(prediction).zip(target);
         Ok(rows
             .map(|(((embedding, projection), prediction), target_projection)| ViewOutputs {
@@ -153,44 +187,58 @@ impl Networks {
                 projection,
                 prediction,
                 target_projection,
+                target_embedding: target_embedding.as_mut().and_then(Iterator::next),
             })
             .collect())
     }
 
     fn forward_pass(&mut self, images: &Tensor) -> Result<ViewOutputs> {
-        let (embedding, projection) = self.online.forward(images)?;
-        let prediction = match &mut self.predictor {
-            Some(predictor) => predictor.forward(&projection, true)?,
-            None => projection.shallow_clone(),
-        };
-        let target_projection = match &mut self.target {
-            Target::Ema(average) => {
-                let _no_gradient = tch::no_grad_guard();
-                average.branch.forward(images)?.1
+        let (embedding, projection) = self.online.forward(images, true)?;
+        let prediction = self.predictor.forward(&projection)?;
+        let (target_embedding, target_projection) = match &mut self.target {
+            Target::Network(average) => {
+                let (embedding, projection) = average.forward(images)?;
+                (Some(embedding), projection)
             }
-            Target::StopGradient => projection.detach(),
-            Target::Online => projection.shallow_clone(),
+            Target::StopGradient => (None, projection.detach()),
+            Target::Online => (None, projection.shallow_clone()),
         };
-        Ok(ViewOutputs { embedding, projection, prediction, target_projection })
+        Ok(ViewOutputs { embedding, projection, prediction, target_projection, target_embedding })
     }
 
-    /// Moves an `ema` target towards the online network; to be called after the optimizer's step.
+    /// Moves a target network towards the online network; to be called after the optimizer's step.
     pub fn update_target(&mut self, momentum: f64) -> Result<()> {
         match &mut self.target {
-            Target::Ema(average) => average.update(momentum),
+            Target::Network(average) => average.update(momentum),
             Target::StopGradient | Target::Online => Ok(()),
         }
+    }
+
+    /// |theta - xi| / |theta| over the parameters that a target network averages, theta the online ones; none without one.
+    pub fn target_distance(&self) -> Result<Option<f64>> {
+        let Target::Network(average) = &self.target else { return Ok(None) };
+        tch::no_grad(|| {
+            let (mut apart, mut length) = (Vec::new(), Vec::new());
+            for (target, online) in average.averages.iter().zip(&average.online) {
+                apart.push(online.f_sub(target)?.f_norm()?);
+                length.push(online.f_norm()?);
+            }
+            // One transfer for all of them.
+            let norm = |norms: &[Tensor]| Tensor::f_stack(norms, 0)?.f_norm();
+            let both = Vec::<f64>::try_from(
+                Tensor::f_stack(&[norm(&apart)?, norm(&length)?], 0)?.to_kind(Kind::Double),
+            )?;
+            Ok(Some(both[0] / both[1].max(f64::MIN_POSITIVE)))
+        })
     }
 
     /// Every variable under its checkpoint name: `encoder.*`, `projector.*`, `predictor.*`, `target.encoder.*`,
     /// `target.projector.*`.
     pub fn variables(&mut self) -> Result<Vec<Variable>> {
         let mut variables = self.online.variables()?;
-        if let Some(predictor) = &self.predictor {
-            variables
-                .extend(predictor.variables().into_iter().map(|variable| variable.prefixed("predictor")));
-        }
-        if let Target::Ema(average) = &mut self.target {
+        variables
+            .extend(self.predictor.variables().into_iter().map(|variable| variable.prefixed("predictor")));
+        if let Target::Network(average) = &mut self.target {
             let target = average.branch.variables()?;
             // The optimizer never sees them, whatever their network says.
             variables.extend(

@@ -59,12 +59,19 @@ pub fn networks(
 ) -> Networks {
     let mut online = branch(1);
     let target = target(&mut online);
-    let predictor = predictor.then(|| Head::new(&head(), 4, 3, Device::Cpu).unwrap());
+    let predictor = match predictor {
+        true => Predictor::Mlp(Head::new(&head(), 4, 3, Device::Cpu).unwrap()),
+        false => Predictor::None,
+    };
     Networks { online, predictor, target, views }
 }
 
 pub fn ema(online: &mut Branch) -> Target {
-    Target::Ema(Average::new(branch(2), online, false).unwrap())
+    average(online, false, BatchStatistics::Own)
+}
+
+pub fn average(online: &mut Branch, shared: bool, statistics: BatchStatistics) -> Target {
+    Target::Network(Average::new(branch(2), online, shared, statistics).unwrap())
 }
 
 /// Networks with everything that there can be.

@@ -2,7 +2,7 @@
 
 use tch::{Kind, Tensor};
 
-use super::testing::{CPU, branch, ema, networks};
+use super::testing::{CPU, average, ema, networks};
 use super::*;
 
 fn views() -> [Tensor; 2] {
@@ -50,7 +50,7 @@ fn independent_targets_start_elsewhere_and_shared_ones_at_the_same_weights() {
         values(&mut independent, "target.encoder.weight")[0].1,
         values(&mut independent, "encoder.weight")[0].1
     );
-    let shared = |online: &mut Branch| Target::Ema(Average::new(branch(2), online, true).unwrap());
+    let shared = |online: &mut Branch| average(online, true, BatchStatistics::Own);
     let mut shared = networks(shared, false, ForwardViews::Separate);
     assert_eq!(values(&mut shared, "target.encoder.weight")[0].1, values(&mut shared, "encoder.weight")[0].1);
 }
@@ -66,6 +66,28 @@ fn the_target_keeps_batch_statistics_of_its_own_and_the_average_leaves_them() {
     assert_ne!(target, online);
     networks.update_target(0.5).unwrap();
     assert_eq!(values(&mut networks, "target.projector.norm1.running_mean").remove(0).1, target);
+}
+
+#[test]
+fn averaged_statistics_follow_the_online_networks_and_are_what_the_target_normalises_by() {
+    let averaged = |online: &mut Branch| average(online, false, BatchStatistics::Averaged);
+    let mut networks = networks(averaged, false, ForwardViews::Separate);
+    let mean = |networks: &mut Networks, prefix: &str| {
+        values(networks, &format!("{prefix}projector.norm1.running_mean")).remove(0).1
+    };
+    let fresh = mean(&mut networks, "target.");
+    let before = networks.forward(&views()).unwrap();
+    assert_eq!(mean(&mut networks, "target."), fresh, "a pass leaves them");
+    networks.update_target(0.5).unwrap();
+    let online = mean(&mut networks, "");
+    for ((found, fresh), online) in mean(&mut networks, "target.").iter().zip(&fresh).zip(&online) {
+        assert!((found - 0.5 * (fresh + online)).abs() < 1e-6);
+    }
+    // Twice the same image: by its own statistics every normalised value would be 0, whatever the image.
+    let twice = views().map(|view| view.narrow(0, 0, 1).repeat([2, 1, 1, 1]));
+    let [first, second] = &networks.forward(&twice).unwrap()[..] else { panic!("two views") };
+    assert!(!first.target_projection.allclose(&second.target_projection, 1e-3, 1e-3, false));
+    assert!(before[0].target_embedding.is_some());
 }
 
 #[test]

@@ -1,6 +1,8 @@
 //! Metrics of a run: `metrics.jsonl`, one JSON object per logged step, and the same scalars for TensorBoard.
 //!
-//! The names, and what they mean, are all on this page; a loss's own figures are added as `<loss id>/<figure>`.
+//! The names, and what they mean, are all on this page; a loss's own figures are added as `<loss id>/<figure>`. Figures from
+//! [`Z_STD`] to [`DEAD_DIMENSIONS`] are the online projection's; behind `embedding/`, `target_projection/` and `target_embedding/` stand
+//! the same of those.
 
 mod events;
 
@@ -20,6 +22,8 @@ pub const EPOCH: &str = "epoch";
 pub const LOSS: &str = "loss";
 /// Learning rate of this step, after scaling and schedule, before multipliers.
 pub const LEARNING_RATE: &str = "learning_rate";
+/// Norm of all gradients together before they were clipped, where `optimizer.clip_norm` is set.
+pub const GRADIENT_NORM: &str = "gradient_norm";
 /// tau of the target's moving average that followed this step.
 pub const TARGET_MOMENTUM: &str = "target_momentum";
 /// Images (samples, not views) per second since the last line.
@@ -34,12 +38,27 @@ pub const EFFECTIVE_RANK: &str = "effective_rank";
 pub const ALIGNMENT: &str = "alignment";
 /// log mean exp(-2 |x - y|^2) over pairs of different samples: lower is more uniform.
 pub const UNIFORMITY: &str = "uniformity";
-/// 1 when the loss fell and `z_std` or `effective_rank` is far below healthy, else 0.
+/// Mean cosine of a sample's first two views: -1 to 1.
+pub const POSITIVE_COSINE: &str = "positive_cosine";
+/// Mean cosine of different samples: -1 to 1; near 0 healthy, near 1 collapsed.
+pub const RANDOM_COSINE: &str = "random_cosine";
+/// Share of the components that hardly vary: 0 to 1.
+pub const DEAD_DIMENSIONS: &str = "dead_dimensions";
+/// Error of the predictor less that of the batch's best linear predictor, in squared distance of unit vectors: -4 to 4.
+pub const PREDICTOR_GAP: &str = "predictor_gap";
+/// |theta - xi| / |theta| of online and target parameters: 0 where they are equal.
+pub const TARGET_DISTANCE: &str = "target_distance";
+/// The verdict: 0 healthy, 1 collapsing (the loss fell and `z_std` or `effective_rank` is far below healthy), 2 collapsed.
 pub const COLLAPSING: &str = "collapsing";
 /// Cross-entropy of the linear probe on this step's batch.
 pub const PROBE_LOSS: &str = "probe_loss";
 /// Share of the batches since the last line that the linear probe got right, 0 to 1.
 pub const PROBE_ACCURACY: &str = "probe_accuracy";
+
+/// Share of this step's samples whose class wins the vote of the nearest others in the batch, by embeddings: 0 to 1.
+pub const NEIGHBOUR_ACCURACY: &str = "neighbour_accuracy";
+/// The same before the first step.
+pub const UNTRAINED_NEIGHBOUR_ACCURACY: &str = "untrained_neighbour_accuracy";
 
 /// The metrics that depend on the machine; everything else is a function of the configuration and the data.
 pub const TIMED: [&str; 2] = [IMAGES_PER_SECOND, WAIT_FRACTION];

@@ -46,6 +46,12 @@ unsafe extern "C" {
         count: usize,
         weight: f64,
     ) -> *const c_char;
+    fn diptych_clip_gradients(
+        parameters: *const *mut C_tensor,
+        count: usize,
+        maximum: f64,
+        norm: *mut C_tensor,
+    ) -> *const c_char;
     fn diptych_clear_gradients(parameters: *const *mut C_tensor, count: usize) -> *const c_char;
 }
 
@@ -158,6 +164,14 @@ pub(crate) fn lerp(to: &[Tensor], from: &[Tensor], weight: f64) -> Result<()> {
     unsafe { check(diptych_lerp(to.as_ptr(), from.as_ptr(), to.len(), weight)) }
 }
 
+/// Scales all gradients by one factor, so that their common norm is at most `maximum`; `norm`, a float scalar on their device,
+/// becomes what it was before.
+pub(crate) fn clip_gradients(parameters: &[Tensor], maximum: f64, norm: &Tensor) -> Result<()> {
+    let p = pointers(parameters);
+    // SAFETY: an array of `p.len()` live tensors, and one more; C++ exceptions are caught in the shim.
+    unsafe { check(diptych_clip_gradients(p.as_ptr(), p.len(), maximum, norm.as_ptr().cast_mut())) }
+}
+
 /// Drops every gradient, so that the next backward pass makes new ones instead of adding to zeros.
 pub(crate) fn clear_gradients(parameters: &[Tensor]) -> Result<()> {
     let p = pointers(parameters);
@@ -176,6 +190,27 @@ mod tests {
         lerp(&to, &from, 0.25).unwrap();
         assert_eq!(Vec::<f32>::try_from(&to[0]).unwrap(), [0.25, 12.5]);
         assert_eq!(Vec::<f32>::try_from(&to[1]).unwrap(), [1.25]);
+    }
+
+    #[test]
+    fn gradients_are_clipped_together_and_small_ones_left_alone() {
+        let weights = [[1f32, 1.0], [1.0, 0.0]].map(|row| Tensor::from_slice(&row).set_requires_grad(true));
+        let without = Tensor::from_slice(&[5f32]).set_requires_grad(true);
+        let all = [weights[0].shallow_clone(), without, weights[1].shallow_clone()];
+        let norm = Tensor::zeros([], (tch::Kind::Float, tch::Device::Cpu));
+        // Gradients [3, 4] and [0, 12]: together 13.
+        let give = || {
+            let sums = &weights[0] * Tensor::from_slice(&[3f32, 4.0])
+                + &weights[1] * Tensor::from_slice(&[0f32, 12.0]);
+            sums.sum(tch::Kind::Float).backward();
+        };
+        give();
+        clip_gradients(&all, 20.0, &norm).unwrap();
+        assert_eq!(Vec::<f32>::try_from(weights[1].grad()).unwrap(), [0.0, 12.0]);
+        clip_gradients(&all, 6.5, &norm).unwrap();
+        assert!((norm.double_value(&[]) - 13.0).abs() < 1e-5);
+        let clipped = Vec::<f32>::try_from(weights[0].grad()).unwrap();
+        assert!((clipped[0] - 1.5).abs() < 1e-5 && (clipped[1] - 2.0).abs() < 1e-5, "{clipped:?}");
     }
 
     #[test]

@@ -15,6 +15,7 @@ use diptych_pipeline::Source;
 
 use crate::checkpoint::{Checkpoints, State};
 use crate::config::{self, LossConfig, RunConfig};
+use crate::diagnostics::Verdict;
 use crate::metrics::Record;
 use crate::run_folder::{self, Begun, RunFolder, RunReport, RunState, now};
 use crate::{Error, Result, compose, contain};
@@ -98,6 +99,7 @@ pub fn train(
         data_identity: identity,
         seconds: 0.0,
         images_per_second: 0.0,
+        verdict: Verdict::Healthy,
     };
     folder.write_report(&report)?;
     folder.log(&format!(

@@ -5,13 +5,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
+use diptych_config::Choice;
 use diptych_pipeline::{Cursor, Loader, Source};
 use tch::{Device, Tensor};
 
 use super::{Summary, TrainOptions};
 use crate::checkpoint::{self, Checkpoints, State};
 use crate::config::{MomentumSchedule, RunConfig, TargetKind};
-use crate::diagnostics::Diagnostics;
+use crate::diagnostics::{Diagnostics, Verdict, neighbour_accuracy};
 use crate::method::{Method, StepOutputs};
 use crate::metrics::{self, MetricsWriter, Record};
 use crate::prefetch::{DeviceBatch, Feed, memory};
@@ -34,7 +35,9 @@ pub(super) struct Run<'a> {
     plan: Plan,
     clock: Clock,
     last: Option<Record>,
-    told_of_collapse: bool,
+    verdict: Verdict,
+    /// Of the data, where it has labels.
+    classes: Option<i64>,
 }
 
 /// Lengths in optimizer steps.
@@ -82,10 +85,11 @@ impl<'a> Run<'a> {
         };
         let loader = start_loader(config, source, &state, device)?;
         let batches_per_epoch = loader.batches_per_epoch();
+        let steps_per_epoch = batches_per_epoch as f64 / f64::from(config.optimizer.micro_batches);
         let plan = Plan {
-            steps: config.schedule.length.steps(batches_per_epoch).max(1),
-            warmup: config.schedule.warmup.steps(batches_per_epoch),
-            checkpoint_every: config.checkpoint.every.steps(batches_per_epoch).max(1),
+            steps: config.schedule.length.steps(steps_per_epoch).max(1),
+            warmup: config.schedule.warmup.steps(steps_per_epoch),
+            checkpoint_every: config.checkpoint.every.steps(steps_per_epoch).max(1),
             batches_per_epoch,
             learning_rate: config.optimizer.scaled_learning_rate(config.loader.batch_size),
         };
@@ -108,7 +112,8 @@ impl<'a> Run<'a> {
             state,
             plan,
             last: None,
-            told_of_collapse: false,
+            verdict: Verdict::Healthy,
+            classes: classes.map(|classes| classes as i64),
         })
     }
 
@@ -133,15 +138,7 @@ impl<'a> Run<'a> {
                 self.progress.finish();
                 return Ok(true);
             }
-            let Some(batch) = self.feed.next() else {
-                return Err(Error::Unfit("the data ended before the run did".into()));
-            };
-            let batch = batch?;
-            for skipped in &batch.skipped {
-                folder.log(&format!("skipped {skipped}"))?;
-                self.progress.say(&format!("skipped {skipped}"));
-            }
-            self.step(&batch, folder)?;
+            self.step(folder)?;
             if self.state.step.is_multiple_of(self.plan.checkpoint_every) && self.state.step < steps {
                 self.write_checkpoint()?;
             }
@@ -151,16 +148,52 @@ impl<'a> Run<'a> {
         Ok(false)
     }
 
-    fn step(&mut self, batch: &DeviceBatch, folder: &mut RunFolder) -> Result<()> {
-        let Plan { steps, warmup, learning_rate, .. } = self.plan;
-        let step = self.state.step;
+    fn next_batch(&mut self, folder: &mut RunFolder) -> Result<DeviceBatch> {
+        let Some(batch) = self.feed.next() else {
+            return Err(Error::Unfit("the data ended before the run did".into()));
+        };
+        let batch = batch?;
+        for skipped in &batch.skipped {
+            folder.log(&format!("skipped {skipped}"))?;
+            self.progress.say(&format!("skipped {skipped}"));
+        }
+        (self.state.epoch, self.state.batch) = (batch.epoch, batch.index + 1);
+        if self.state.batch == self.plan.batches_per_epoch {
+            (self.state.epoch, self.state.batch) = (batch.epoch + 1, 0);
+        }
+        self.clock.images += batch.samples;
+        self.clock.all_images += batch.samples;
+        Ok(batch)
+    }
+
+    /// Forward and backward pass on one batch, which adds its share to the gradients.
+    fn accumulate(&mut self, folder: &mut RunFolder) -> Result<StepOutputs> {
+        let batch = self.next_batch(folder)?;
+        let (step, steps) = (self.state.step, self.plan.steps);
         let outputs = self.method.forward(&batch.views, batch.labels.as_ref(), step, steps)?;
         let total = match &outputs.probe_loss {
             Some(probe) => outputs.loss.f_add(probe)?,
             None => outputs.loss.shallow_clone(),
         };
-        total.f_backward()?;
-        let rate = schedule::learning_rate(self.config.schedule.decay, learning_rate, warmup, steps, step);
+        match self.config.optimizer.micro_batches {
+            1 => total.f_backward()?,
+            count => total.f_mul_scalar(1.0 / f64::from(count))?.f_backward()?,
+        }
+        Ok(outputs)
+    }
+
+    /// One optimizer step. Of several micro-batches the last one's outputs are logged, with the mean of their losses.
+    fn step(&mut self, folder: &mut RunFolder) -> Result<()> {
+        let Plan { steps, warmup, learning_rate, .. } = self.plan;
+        let step = self.state.step;
+        let mut outputs = self.accumulate(folder)?;
+        for done in 1..self.config.optimizer.micro_batches {
+            let earlier = outputs.loss.detach();
+            outputs = self.accumulate(folder)?;
+            let mean = tch::no_grad(|| earlier.f_lerp(&outputs.loss, 1.0 / f64::from(done + 1)))?;
+            outputs.loss = mean;
+        }
+        let rate = schedule::learning_rate(&self.config.schedule, learning_rate, warmup, steps, step);
         self.update.step(rate)?;
         let momentum = self.target_momentum(step);
         if let Some(momentum) = momentum {
@@ -168,15 +201,11 @@ impl<'a> Run<'a> {
         }
 
         self.state.step += 1;
-        (self.state.epoch, self.state.batch) = (batch.epoch, batch.index + 1);
-        if self.state.batch == self.plan.batches_per_epoch {
-            (self.state.epoch, self.state.batch) = (batch.epoch + 1, 0);
-        }
-        self.clock.images += batch.samples;
-        self.clock.all_images += batch.samples;
         self.progress.step(self.state.step);
         if self.state.first_loss.is_none() {
             self.state.first_loss = Some(self.finite(&outputs.loss)?);
+            // The outputs are of the weights before this step.
+            self.state.untrained_neighbour_accuracy = self.neighbour_accuracy(&outputs);
         }
         if self.state.step.is_multiple_of(self.config.log_every_steps) || self.state.step == steps {
             self.log_step(&outputs, rate, momentum, folder)?;
@@ -190,6 +219,12 @@ impl<'a> Run<'a> {
             MomentumSchedule::Cosine => schedule::target_momentum(target.momentum, step, self.plan.steps),
             MomentumSchedule::Constant => target.momentum,
         })
+    }
+
+    fn neighbour_accuracy(&self, outputs: &StepOutputs) -> Option<f64> {
+        let (labels, classes) = (outputs.labels.as_ref()?, self.classes?);
+        let [first, second, ..] = &outputs.views[..] else { return None };
+        Some(neighbour_accuracy(&first.embedding, &second.embedding, labels, classes))
     }
 
     fn finite(&self, loss: &Tensor) -> Result<f64> {
@@ -211,9 +246,13 @@ impl<'a> Run<'a> {
     ) -> Result<()> {
         let loss = self.finite(&outputs.loss)?;
         let mut record = Record { step: self.state.step, ..Record::default() };
-        record.push(metrics::EPOCH, self.state.step as f64 / self.plan.batches_per_epoch as f64);
+        let batches = self.state.step * u64::from(self.config.optimizer.micro_batches);
+        record.push(metrics::EPOCH, batches as f64 / self.plan.batches_per_epoch as f64);
         record.push(metrics::LOSS, loss);
         record.push(metrics::LEARNING_RATE, learning_rate);
+        if let Some(norm) = self.update.gradient_norm() {
+            record.push(metrics::GRADIENT_NORM, norm.f_double_value(&[])?);
+        }
         if let Some(momentum) = momentum {
             record.push(metrics::TARGET_MOMENTUM, momentum);
         }
@@ -222,19 +261,28 @@ impl<'a> Run<'a> {
         record.push(metrics::IMAGES_PER_SECOND, self.clock.images as f64 / elapsed);
         record.push(metrics::WAIT_FRACTION, (waited / elapsed).min(1.0));
         (self.clock.line, self.clock.images) = (Instant::now(), 0);
-        if let [first, second, ..] = &outputs.views[..] {
-            let diagnostics = Diagnostics::of(&first.projection, &second.projection);
-            diagnostics.record(&mut record);
-            let collapsing = diagnostics.collapsing(self.state.first_loss.unwrap_or(loss), loss);
-            record.push(metrics::COLLAPSING, f64::from(u8::from(collapsing)));
-            if collapsing && !self.told_of_collapse {
-                self.told_of_collapse = true;
-                let message = format!(
-                    "collapsing at step {}: the loss fell to {loss:.4}, but z-std is {:.3} and the effective rank {:.1}",
-                    self.state.step, diagnostics.z_std, diagnostics.effective_rank
-                );
-                folder.log(&message)?;
-                self.progress.say(&message);
+        let diagnostics = Diagnostics::of(&self.method.networks, &outputs.views)?;
+        diagnostics.record(&mut record);
+        let spread = &diagnostics.projection;
+        let verdict = Verdict::of(spread, self.state.first_loss.unwrap_or(loss), loss);
+        record.push(metrics::COLLAPSING, verdict.number());
+        if verdict != self.verdict {
+            self.verdict = verdict;
+            let message = format!(
+                "{} at step {}: the loss is {loss:.4}, z-std {:.3}, the effective rank {:.1} of {}",
+                verdict.text(),
+                self.state.step,
+                spread.std,
+                spread.effective_rank,
+                spread.rank_limit
+            );
+            folder.log(&message)?;
+            self.progress.say(&message);
+        }
+        if let Some(accuracy) = self.neighbour_accuracy(outputs) {
+            record.push(metrics::NEIGHBOUR_ACCURACY, accuracy);
+            if let Some(untrained) = self.state.untrained_neighbour_accuracy {
+                record.push(metrics::UNTRAINED_NEIGHBOUR_ACCURACY, untrained);
             }
         }
         for (name, figure) in &outputs.figures {
@@ -272,6 +320,7 @@ impl<'a> Run<'a> {
     }
 
     pub(super) fn fill(&self, report: &mut RunReport) {
+        report.verdict = self.verdict;
         report.step = self.state.step;
         report.steps = self.plan.steps;
         report.seconds = self.seconds();

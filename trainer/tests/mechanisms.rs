@@ -1,0 +1,150 @@
+//! Every mechanism that a study may take away, seen in whole runs: each test fails when its mechanism is silently off.
+
+mod common;
+
+use std::collections::HashMap;
+use std::path::Path;
+
+use common::{config, images, run};
+use diptych_trainer::{Outcome, RunConfig};
+use tch::Tensor;
+
+/// The variables of a run's last checkpoint by name.
+fn variables(config: &RunConfig, out: &Path) -> HashMap<String, Tensor> {
+    let outcome = run(config, out, false).unwrap();
+    assert!(matches!(outcome, Outcome::Finished(_)));
+    Tensor::read_safetensors(out.join("checkpoints/latest/model.safetensors")).unwrap().into_iter().collect()
+}
+
+/// What the runs with `sets` end as, one for each number of steps. They differ in nothing else, as the rate is constant.
+fn after<const RUNS: usize>(steps: [u64; RUNS], sets: &[&str]) -> [HashMap<String, Tensor>; RUNS] {
+    let folder = tempfile::tempdir().unwrap();
+    let images = images(folder.path());
+    let mut all = vec!["schedule.decay=\"constant\"", "target.momentum_schedule=\"constant\""];
+    all.extend(sets);
+    steps.map(|steps| variables(&config(&images, steps, &all), &folder.path().join(format!("{steps} steps"))))
+}
+
+/// The largest difference of the variables whose names start with `prefix`, of which there must be some.
+fn difference(one: &HashMap<String, Tensor>, other: &HashMap<String, Tensor>, prefix: &str) -> f64 {
+    let named = one.iter().filter(|(name, tensor)| name.starts_with(prefix) && tensor.is_floating_point());
+    let differences = named.map(|(name, tensor)| (tensor - &other[name]).abs().max().double_value(&[]));
+    differences.reduce(f64::max).unwrap_or_else(|| panic!("nothing is called {prefix}"))
+}
+
+#[test]
+fn a_moving_average_moves_and_a_fixed_target_stays() {
+    let [early, late] = after([1, 5], &["target.kind=\"ema\"", "target.momentum=0.9"]);
+    assert!(difference(&early, &late, "target.encoder.") > 1e-4);
+    let [early, late] = after([1, 5], &["target.kind=\"fixed\""]);
+    assert!(difference(&early, &late, "encoder.") > 1e-4, "the online network is trained");
+    // Its running statistics move, which nothing reads in training mode.
+    for name in ["target.encoder.conv1.weight", "target.projector.linear1.weight"] {
+        assert_eq!(difference(&early, &late, name), 0.0, "{name}");
+    }
+}
+
+#[test]
+fn without_momentum_the_target_is_the_online_network_and_with_all_of_it_what_it_was() {
+    let [follows] = after([3], &["target.momentum=0.0"]);
+    let online = |variables: &HashMap<String, Tensor>, name: &str| {
+        let (online, target) = (&variables[name], &variables[&format!("target.{name}")]);
+        (online - target).abs().max().double_value(&[])
+    };
+    assert!(online(&follows, "encoder.conv1.weight") < 1e-6);
+    let [early, late] = after([1, 4], &["target.momentum=1.0"]);
+    assert_eq!(difference(&early, &late, "target.projector.linear1.weight"), 0.0);
+    assert!(online(&late, "encoder.conv1.weight") > 1e-4);
+}
+
+#[test]
+fn averaged_statistics_are_those_of_the_online_network_and_own_ones_are_not() {
+    let statistics = |sets: &[&str]| {
+        let [variables] = after([3], sets);
+        let name = "projector.norm1.running_mean";
+        (&variables[name] - &variables[&format!("target.{name}")]).abs().max().double_value(&[])
+    };
+    // Of its own, the target has those of its first pass, by other weights.
+    let both = ["target.momentum=0.0", "target.initial_weights=\"independent\""];
+    assert!(statistics(&[both[0], both[1], "target.batch_statistics=\"averaged\""]) < 1e-6);
+    assert!(statistics(&[both[0], both[1], "target.batch_statistics=\"own\""]) > 1e-4);
+}
+
+#[test]
+fn the_predictors_multiplier_is_its_learning_rate() {
+    let trained = |multiplier: &str| {
+        let [early, late] = after([2, 5], &[multiplier]);
+        assert!(difference(&early, &late, "encoder.") > 1e-5, "the encoder is trained in any case");
+        difference(&early, &late, "predictor.linear1.weight")
+    };
+    assert_eq!(trained("predictor.learning_rate_multiplier=0.0"), 0.0);
+    let (one, ten) = (
+        trained("predictor.learning_rate_multiplier=1.0"),
+        trained("predictor.learning_rate_multiplier=10.0"),
+    );
+    assert!(ten > 3.0 * one && one > 0.0, "{one} and {ten}");
+}
+
+#[test]
+fn a_predictors_constant_rate_does_not_fall_with_the_others() {
+    let set = "schedule.warmup_steps=100";
+    // In a warm-up that never ends the others' rates are next to nothing.
+    let [early, late] = after([2, 5], &[set, "predictor.constant_learning_rate=true"]);
+    let (constant, others) = (
+        difference(&early, &late, "predictor.linear1.weight"),
+        difference(&early, &late, "encoder.conv1.weight"),
+    );
+    let [early, late] = after([2, 5], &[set]);
+    let rising = difference(&early, &late, "predictor.linear1.weight");
+    assert!(constant > 5.0 * rising && others < 5.0 * rising.max(1e-4), "{constant}, {rising}, {others}");
+}
+
+#[test]
+fn each_kind_of_predictor_leads_elsewhere_and_only_the_mlp_has_variables() {
+    let of = |kind: &str| after([3], &[&format!("predictor.kind={kind:?}")]);
+    let ([mlp], [none], [optimal]) = (of("mlp"), of("none"), of("optimal_linear"));
+    let has_predictor =
+        |variables: &HashMap<String, Tensor>| variables.keys().any(|name| name.starts_with("predictor."));
+    assert!(has_predictor(&mlp) && !has_predictor(&none) && !has_predictor(&optimal));
+    for (one, other) in [(&mlp, &none), (&none, &optimal), (&mlp, &optimal)] {
+        let both = |variables: &HashMap<String, Tensor>| variables["encoder.conv1.weight"].shallow_clone();
+        assert!((both(one) - both(other)).abs().max().double_value(&[]) > 1e-5);
+    }
+}
+
+#[test]
+fn clipped_gradients_move_the_weights_no_further_than_they_may() {
+    let sgd = "optimizer={id=\"sgd\", learning_rate=0.5, momentum=0.0, clip_norm=0.01}";
+    // Two steps of warm-up, then one of 0.5 * 0.01.
+    let [early, late] = after([2, 3], &[sgd, "predictor.learning_rate_multiplier=1.0"]);
+    let moved: f64 = early
+        .iter()
+        .filter(|(name, _)| {
+            !name.starts_with("target.") && !name.contains("running") && !name.starts_with("probe.")
+        })
+        .filter(|(_, tensor)| tensor.is_floating_point())
+        .map(|(name, tensor)| (tensor - &late[name]).square().sum(tch::Kind::Double).double_value(&[]))
+        .sum();
+    let moved = moved.sqrt();
+    assert!((moved - 0.005).abs() < 1e-4, "moved by {moved}");
+}
+
+#[test]
+fn a_step_of_two_micro_batches_is_a_step_of_one_batch_when_no_statistics_are_shared() {
+    let sets = [
+        "encoder={id=\"resnet18\", stem=\"small\", width=0.125, norm=\"none\"}",
+        "projector.norm=\"none\"",
+        "projector.output_norm=\"none\"",
+        "predictor.norm=\"none\"",
+        "optimizer={id=\"sgd\", learning_rate=0.05, momentum=0.9}",
+    ];
+    let whole = after([4], &sets);
+    let parts = after([4], &[&sets[..], &["loader.batch_size=4", "optimizer.micro_batches=2"]].concat());
+    for prefix in ["encoder.", "predictor.", "target."] {
+        let error = difference(&whole[0], &parts[0], prefix);
+        assert!(error < 1e-5, "{prefix}: {error}");
+    }
+    // Twice as many steps of half as many samples are something else.
+    let small = after([8], &[&sets[..], &["loader.batch_size=4"]].concat());
+    assert!(difference(&whole[0], &small[0], "predictor.") > 1e-3);
+}

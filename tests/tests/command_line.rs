@@ -75,7 +75,9 @@ fn run(arguments: &[String]) -> Output {
 
 #[test]
 fn every_command_explains_itself() {
-    for command in ["train", "evaluate", "study", "preview", "synth", "pack", "data", "config", "plugin"] {
+    for command in
+        ["train", "evaluate", "export", "study", "preview", "synth", "pack", "data", "config", "plugin"]
+    {
         let output = diptych(&[command, "--help"]);
         assert!(output.status.success(), "{command}: {}", stderr(&output));
         assert!(stdout(&output).contains("Usage: diptych"), "{command}: {}", stdout(&output));
@@ -129,6 +131,27 @@ fn a_shown_configuration_is_the_same_run() {
     fs::write(&shown, &first.stdout).unwrap();
     let second = diptych(&["config", "show", text(&shown)]);
     assert_eq!(stdout(&first), stdout(&second));
+}
+
+#[test]
+fn an_exported_encoder_starts_another_run() {
+    let folder = TempDir::new().unwrap();
+    let (first, weights) = (folder.path().join("first"), folder.path().join("encoder.safetensors"));
+    let output = run(&train(&demo("byol"), &first, 1, &[]));
+    assert!(output.status.success(), "{}", stderr(&output));
+    let export = ["export", text(&first), "--out", text(&weights), "--network", "target"];
+    let output = diptych(&export);
+    assert!(output.status.success(), "{}", stderr(&output));
+    assert!(stdout(&output).starts_with("exported the target encoder small_cnn at step 1, 24 tensors: "));
+    let output = diptych(&export);
+    assert!(stderr(&output).contains("exists; remove it, or choose another name"), "{}", stderr(&output));
+
+    let set = format!("encoder.weights={}", text(&weights));
+    let output = run(&train(&demo("byol"), &folder.path().join("second"), 1, &["--set", &set]));
+    assert!(output.status.success(), "{}", stderr(&output));
+    assert!(stderr(&output).contains("the encoder starts from 24 tensors of "), "{}", stderr(&output));
+    let output = diptych(&["export", text(&first), "--out", "x", "--network", "both"]);
+    assert!(stderr(&output).contains("found \"both\", expected online or target"), "{}", stderr(&output));
 }
 
 #[test]

@@ -12,6 +12,7 @@ use crate::method::head::{Head, HeadConfig};
 use crate::method::{
     Average, Branch, Encoder, Method, Networks, Predictor, PredictorConfig, Probe, Target, WeightedLoss,
 };
+use crate::weights::Weights;
 
 /// Sets up the process for computing: libtorch's threads within one operation (0 means one per core), and an allocator that
 /// keeps its memory. Answers the number of threads.
@@ -23,7 +24,7 @@ pub(crate) fn prepare_process(threads: usize) -> usize {
     threads
 }
 
-/// The encoder of the `role` (`online`, `target`), with the weights that it starts from.
+/// The encoder of the `role` (`online`, `target`), with weights drawn for it.
 pub(crate) fn encoder(config: &RunConfig, role: &str, device: Device) -> Result<Box<dyn Encoder>> {
     let seed = random::seed(config.seed, &format!("weights/encoder/{role}"));
     let encoder = &config.encoder;
@@ -31,9 +32,18 @@ pub(crate) fn encoder(config: &RunConfig, role: &str, device: Device) -> Result<
     Ok(Box::new(instance))
 }
 
-/// Everything that is trained. `classes` of the data, for the probe and for losses that read labels; none without labels.
-pub(crate) fn method(config: &RunConfig, classes: Option<usize>, device: Device) -> Result<Method> {
+/// Everything that is trained. `classes` of the data, for the probe and for losses that read labels; none without labels. The
+/// online encoder starts from `weights` where there are some, and with it a target whose initial weights are shared.
+pub(crate) fn method(
+    config: &RunConfig,
+    classes: Option<usize>,
+    weights: Option<&Weights>,
+    device: Device,
+) -> Result<Method> {
     let mut online = branch(config, "online", device)?;
+    if let Some(weights) = weights {
+        weights.copy_into(&online.encoder.variables()?)?;
+    }
     let target = match config.target.kind {
         TargetKind::Ema | TargetKind::Fixed => {
             let shared = config.target.initial_weights == InitialWeights::Shared;

@@ -2,7 +2,7 @@
 //!
 //! [`train`] takes a [`RunConfig`] to a run's folder, [`evaluate`] takes that folder to accuracies on frozen
 //! features. The way of a batch: [`prefetch`] puts it on the device, [`method`] makes a loss of it, [`optimizer`] steps
-//! under a [`schedule`], [`diagnostics`] and [`metrics`] say how it goes, [`checkpoint`] keeps it.
+//! under a [`schedule`], [`diagnostics`] and [`metrics`] say how it goes, [`checkpoint`] keeps it, [`weights`] gives the encoder away.
 //!
 //! Invariant: every number of a run is a function of its configuration and its data. Random draws are keyed, never taken
 //! from a generator's running state, so that a resumed run is the same run.
@@ -25,6 +25,7 @@ mod run_folder;
 pub mod schedule;
 mod train;
 mod update;
+pub mod weights;
 
 pub use config::{EvaluationConfig, RunConfig};
 pub use device::DeviceName;

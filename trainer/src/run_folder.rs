@@ -118,6 +118,17 @@ impl Begun {
             data_identity: text("data_identity")?,
         })
     }
+
+    /// The same, where there must be a run.
+    pub(crate) fn require(folder: &Path) -> Result<Begun> {
+        Begun::read(folder).ok_or_else(|| {
+            let message = format!(
+                "{} holds no run: no run.json; expected a folder that `diptych train` wrote",
+                folder.display()
+            );
+            Error::Unfit(message)
+        })
+    }
 }
 
 /// The configuration that a run was started with: `config.toml`.

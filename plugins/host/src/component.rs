@@ -25,7 +25,7 @@ impl Kind {
     pub fn reserved_keys(self) -> &'static [&'static str] {
         match self {
             Kind::Augmentation => &["id", "name", "probability"],
-            Kind::Encoder => &["id"],
+            Kind::Encoder => &["id", "weights", "weights_hash"],
             Kind::Loss => &["id", "weight"],
         }
     }

@@ -34,6 +34,7 @@ struct Arguments {
 enum Command {
     Train(command::train::Arguments),
     Evaluate(command::evaluate::Arguments),
+    Export(command::export::Arguments),
     Study(command::study::Arguments),
     Preview(command::preview::Arguments),
     Synth(command::synth::Arguments),
@@ -58,6 +59,7 @@ fn main() -> ExitCode {
     let outcome = match arguments.command {
         Command::Train(arguments) => command::train::run(arguments, &plugins),
         Command::Evaluate(arguments) => command::evaluate::run(arguments, &plugins),
+        Command::Export(arguments) => command::export::run(arguments),
         Command::Study(arguments) => command::study::run(arguments, &plugins),
         Command::Preview(arguments) => command::preview::run(arguments, &plugins),
         Command::Synth(arguments) => command::synth::run(arguments),

@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use diptych_config::Document;
 use tch::Tensor;
 
+pub(crate) use tensors::write_tensors_with;
 pub use tensors::{read_tensors, restore, write_tensors};
 
 use crate::{Error, Result};
@@ -54,6 +55,13 @@ impl Checkpoints {
     pub fn latest(&self) -> Option<PathBuf> {
         let latest = self.folder.join("latest");
         latest.join("state.toml").is_file().then_some(latest)
+    }
+
+    /// The same, where there must be one; `run` is the run's folder.
+    pub(crate) fn require_latest(&self, run: &Path) -> Result<PathBuf> {
+        self.latest().ok_or_else(|| {
+            Error::Unfit(format!("{} holds no checkpoint yet; let the run write one first", run.display()))
+        })
     }
 
     /// Writes a checkpoint and makes it the latest. `config` is the run's resolved configuration.

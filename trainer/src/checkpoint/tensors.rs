@@ -1,6 +1,7 @@
 //! Named tensors in safetensors files.
 
 use std::borrow::Cow;
+use std::collections::HashMap;
 use std::fs::{self, File};
 use std::io::Write;
 use std::path::Path;
@@ -50,6 +51,15 @@ impl View for &Bytes<'_> {
 
 /// Writes `tensors` to `path` and syncs the file.
 pub fn write_tensors(path: &Path, tensors: &[(String, Tensor)]) -> Result<()> {
+    write_tensors_with(path, tensors, None)
+}
+
+/// The same with `metadata` in the file's header.
+pub(crate) fn write_tensors_with(
+    path: &Path,
+    tensors: &[(String, Tensor)],
+    metadata: Option<HashMap<String, String>>,
+) -> Result<()> {
     let views = tensors
         .iter()
         .map(|(name, tensor)| {
@@ -65,7 +75,7 @@ pub fn write_tensors(path: &Path, tensors: &[(String, Tensor)]) -> Result<()> {
         })
         .collect::<Result<Vec<_>>>()?;
     let views = views.iter().map(|(name, view)| (*name, view));
-    let bytes = safetensors::serialize(views, None).map_err(|error| Error::damaged(path, error))?;
+    let bytes = safetensors::serialize(views, metadata).map_err(|error| Error::damaged(path, error))?;
     let write = || {
         let mut file = File::create(path)?;
         file.write_all(&bytes)?;

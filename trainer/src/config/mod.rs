@@ -3,6 +3,7 @@
 mod evaluation;
 mod optimization;
 mod sections;
+mod weights;
 
 #[cfg(test)]
 mod tests;
@@ -20,6 +21,7 @@ pub use sections::{
     CheckpointConfig, DataConfig, InitialWeights, InputConfig, Labels, LoaderConfig, MomentumSchedule,
     ProbeConfig, ReadingConfig, TargetConfig, TargetKind, Unreadable,
 };
+pub use weights::WeightsConfig;
 
 use crate::device::DeviceName;
 use crate::method::head::HeadConfig;
@@ -47,6 +49,8 @@ pub struct RunConfig {
     pub input: InputConfig,
     /// `[encoder]`
     pub encoder: ComponentConfig,
+    /// `encoder.weights`; absent for drawn ones.
+    pub weights: Option<WeightsConfig>,
     /// `[projector]`
     pub projector: HeadConfig,
     /// `[predictor]`
@@ -150,8 +154,10 @@ impl RunConfig {
             views
         });
         let input = table.table_or_empty("input", InputConfig::read);
-        let encoder =
-            table.table_or_empty("encoder", |table| ComponentConfig::read(table, |id| registry.encoder(id)));
+        let (encoder, weights) = table.table_or_empty("encoder", |table| {
+            let encoder = ComponentConfig::read(table, |id| registry.encoder(id));
+            (encoder, WeightsConfig::read(table))
+        });
         let projector = table.table_or_empty("projector", HeadConfig::read);
         let predictor = table.table("predictor", PredictorConfig::read).unwrap_or(PredictorConfig::None);
         if let PredictorConfig::Mlp { head, .. } = &predictor
@@ -192,6 +198,7 @@ impl RunConfig {
             views,
             input,
             encoder: encoder?,
+            weights,
             projector,
             predictor,
             target,
@@ -216,7 +223,11 @@ impl RunConfig {
         table.insert("loader".into(), self.loader.to_toml().into());
         table.insert("augmentations".into(), self.views.to_toml().into());
         table.insert("input".into(), self.input.to_toml().into());
-        table.insert("encoder".into(), self.encoder.to_toml().into());
+        let mut encoder = self.encoder.to_toml();
+        if let Some(weights) = &self.weights {
+            weights.insert(&mut encoder);
+        }
+        table.insert("encoder".into(), encoder.into());
         table.insert("projector".into(), self.projector.to_toml().into());
         if let Some(predictor) = self.predictor.to_toml() {
             table.insert("predictor".into(), predictor.into());

@@ -68,6 +68,15 @@ fn two_lengths_contradict_each_other() {
 }
 
 #[test]
+fn a_file_of_weights_that_is_not_there_is_named_with_its_line() {
+    check(
+        "[encoder]\nid = \"a\"\nweights = \"no/such\"",
+        "run.toml:3: encoder.weights: cannot read \"no/such\": No such file",
+    );
+    check("[encoder]\nweights_hash = \"00\"", "run.toml:2: encoder.weights_hash: found without weights");
+}
+
+#[test]
 fn an_unknown_component_is_one_problem_and_hides_no_other() {
     let found = problems("[encoder]\nid = \"resnet5\"\nwidth = 3\n[probe]\nenabeld = true");
     let about_encoder: Vec<_> = found.iter().filter(|problem| problem.contains("encoder")).collect();

@@ -23,6 +23,7 @@ use crate::checkpoint::{Checkpoints, State, restore};
 use crate::config::{EvaluationConfig, RunConfig};
 use crate::device::DeviceName;
 use crate::run_folder::Begun;
+use crate::weights::Weights;
 use crate::{Error, Result, compose, contain, files};
 
 use features::Features;
@@ -47,13 +48,7 @@ pub fn evaluate(
     options: EvaluationOptions,
     stop: &AtomicBool,
 ) -> Result<Evaluation> {
-    let begun = Begun::read(run).ok_or_else(|| {
-        let message = format!(
-            "{} holds no run: no run.json; expected a folder that `diptych train` wrote",
-            run.display()
-        );
-        Error::Unfit(message)
-    })?;
+    let begun = Begun::require(run)?;
     let run_config = RunConfig::read(&Document::load(&run.join("config.toml"), &[])?, registry)?;
     let device = options.device.unwrap_or(run_config.device).open()?;
     compose::prepare_process(if run_config.threads == 0 { begun.threads } else { run_config.threads });
@@ -73,10 +68,12 @@ fn judge_run(
 ) -> Result<Evaluation> {
     let mut encoder = compose::encoder(run_config, "online", device)?;
     let mut step = 0;
-    if !options.random_init {
-        let latest = Checkpoints::of_run(run).latest().ok_or_else(|| {
-            Error::Unfit(format!("{} holds no checkpoint yet; let the run write one first", run.display()))
-        })?;
+    if options.random_init {
+        if let Some(weights) = &run_config.weights {
+            Weights::read(weights)?.copy_into(&encoder.variables()?)?;
+        }
+    } else {
+        let latest = Checkpoints::of_run(run).require_latest(run)?;
         let variables = encoder.variables()?.into_iter();
         let mut tensors: Vec<_> =
             variables.map(|variable| (format!("encoder.{}", variable.name), variable.tensor)).collect();

@@ -11,7 +11,7 @@ use tch::{Device, Tensor};
 
 use super::{Summary, TrainOptions};
 use crate::checkpoint::{self, Checkpoints, State};
-use crate::config::{MomentumSchedule, RunConfig, TargetKind};
+use crate::config::{InitialWeights, MomentumSchedule, RunConfig, TargetKind};
 use crate::diagnostics::{Diagnostics, Verdict, neighbour_accuracy};
 use crate::method::{Method, StepOutputs};
 use crate::metrics::{self, MetricsWriter, Record};
@@ -19,6 +19,7 @@ use crate::prefetch::{DeviceBatch, Feed, memory};
 use crate::progress::Progress;
 use crate::run_folder::{RunFolder, RunReport};
 use crate::update::Update;
+use crate::weights::Weights;
 use crate::{Error, Result, compose, schedule};
 
 /// A run in the making.
@@ -38,6 +39,8 @@ pub(super) struct Run<'a> {
     verdict: Verdict,
     /// Of the data, where it has labels.
     classes: Option<i64>,
+    /// On the weights that the run starts from.
+    note: Option<String>,
 }
 
 /// Lengths in optimizer steps.
@@ -69,7 +72,14 @@ impl<'a> Run<'a> {
         options: TrainOptions,
     ) -> Result<Run<'a>> {
         let classes = source.classes().map(<[String]>::len);
-        let mut method = compose::method(config, classes, device)?;
+        // A checkpoint has other weights, and the file may be gone.
+        let weights = config.weights.as_ref().filter(|_| checkpoints.latest().is_none());
+        let weights = weights.map(Weights::read).transpose()?;
+        let mut method = compose::method(config, classes, weights.as_ref(), device)?;
+        let note = match &weights {
+            Some(weights) => Some(note(config, weights, &mut method)?),
+            None => None,
+        };
         let update = Update::new(config, &mut method)?;
         let state = match checkpoints.latest() {
             Some(latest) => {
@@ -114,6 +124,7 @@ impl<'a> Run<'a> {
             last: None,
             verdict: Verdict::Healthy,
             classes: classes.map(|classes| classes as i64),
+            note,
         })
     }
 
@@ -124,6 +135,10 @@ impl<'a> Run<'a> {
             "from step {} to {steps}, {batches_per_epoch} batches per epoch",
             self.state.step
         ))?;
+        if let Some(note) = self.note.take() {
+            folder.log(&note)?;
+            self.progress.say(&note);
+        }
         if self.plan.warmup >= steps {
             let message = format!(
                 "the warm-up of {} steps is as long as the run of {steps}: the learning rate never reaches its top",
@@ -348,6 +363,18 @@ impl<'a> Run<'a> {
 /// Every variable under its checkpoint name.
 fn named(method: &mut Method) -> Result<Vec<(String, Tensor)>> {
     Ok(method.variables()?.into_iter().map(|variable| (variable.name, variable.tensor)).collect())
+}
+
+/// What the networks took over from a file.
+fn note(config: &RunConfig, weights: &Weights, method: &mut Method) -> Result<String> {
+    let mut note = weights.note(&method.networks.online.encoder.variables()?);
+    let target = &config.target;
+    if target.kind == TargetKind::Ema && target.initial_weights == InitialWeights::Independent {
+        note.push_str(
+            "; the target's starts from draws of its own, as target.initial_weights = \"independent\" says",
+        );
+    }
+    Ok(note)
 }
 
 fn all_finite(tensor: &Tensor) -> Result<bool> {

@@ -30,7 +30,7 @@ pub struct Arguments {
     /// Device to run the encoder on [default: the run's own].
     #[arg(long, value_name = "DEVICE")]
     device: Option<String>,
-    /// Judge the encoder with the random weights that the run started from.
+    /// Judge the encoder with the weights that the run started from, drawn ones or those of encoder.weights.
     #[arg(long)]
     random_init: bool,
     /// Print the result as JSON.

@@ -4,6 +4,7 @@ pub mod bench;
 pub mod config;
 pub mod data;
 pub mod evaluate;
+pub mod export;
 pub mod pack;
 pub mod plugin;
 pub mod preview;

@@ -2,6 +2,8 @@
 //!
 //! The encoder runs in evaluation mode on one view of each image, in order. Nothing is chosen on the test images.
 
+mod accuracy;
+mod average_precision;
 mod features;
 pub mod knn;
 pub mod lbfgs;
@@ -26,9 +28,11 @@ use crate::run_folder::Begun;
 use crate::weights::Weights;
 use crate::{Error, Result, compose, contain, files};
 
+pub use accuracy::Accuracy;
+pub use average_precision::AveragePrecision;
 use features::Features;
 use logistic::LinearClassifier;
-pub use report::{Accuracy, EvaluatedSet, Evaluation, Judgement};
+pub use report::{EvaluatedSet, Evaluation, Judgement};
 
 /// How an evaluation is done, beyond its configuration.
 #[derive(Clone, Copy, Debug, Default)]

@@ -25,7 +25,7 @@ pub(crate) fn prepare_process(threads: usize) -> usize {
 }
 
 /// The encoder of the `role` (`online`, `target`), with weights drawn for it.
-pub(crate) fn encoder(config: &RunConfig, role: &str, device: Device) -> Result<Box<dyn Encoder>> {
+fn encoder(config: &RunConfig, role: &str, device: Device) -> Result<Box<dyn Encoder>> {
     let seed = random::seed(config.seed, &format!("weights/encoder/{role}"));
     let encoder = &config.encoder;
     let instance = encoder.component.create_encoder(&encoder.parameters, seed, &name(device))?;
@@ -85,7 +85,8 @@ pub(crate) fn method(
     Ok(Method { networks, losses, probe })
 }
 
-fn branch(config: &RunConfig, role: &str, device: Device) -> Result<Branch> {
+/// The encoder and the projector of the `role` (`online`, `target`), with the weights that they start from.
+pub(crate) fn branch(config: &RunConfig, role: &str, device: Device) -> Result<Branch> {
     let encoder = encoder(config, role, device)?;
     let projector =
         head(config, &format!("projector/{role}"), &config.projector, encoder.feature_count(), device)?;

@@ -167,12 +167,12 @@ impl RunFolder {
     /// Writes `config.toml`.
     pub(crate) fn write_config(&self, config: &toml::Table, fingerprint: &str) -> Result<()> {
         let text = toml::to_string(config).expect("a table of plain values is TOML");
-        files::replace(&self.path.join("config.toml"), &format!("# fingerprint: {fingerprint}\n{text}"))
+        files::replace(&self.path.join("config.toml"), format!("# fingerprint: {fingerprint}\n{text}"))
     }
 
     /// Writes `run.json`.
     pub(crate) fn write_report(&self, report: &RunReport) -> Result<()> {
-        files::replace(&self.path.join("run.json"), &format!("{:#}\n", report.to_json()))
+        files::replace(&self.path.join("run.json"), format!("{:#}\n", report.to_json()))
     }
 
     /// Appends a line to `log.txt`.

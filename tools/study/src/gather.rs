@@ -182,8 +182,9 @@ fn provenance(folders: impl Iterator<Item = Folder>, evaluation: Option<&Value>)
             "judged on",
             vec![format!("{test} images, by classifiers fitted on {train}, with frozen features")],
         );
-        let knn = &evaluation["knn"];
-        add("nearest neighbours", vec![format!("k = {}, temperature {}", knn["k"], knn["temperature"])]);
+        if let Some(knn) = evaluation.get("knn") {
+            add("nearest neighbours", vec![format!("k = {}, temperature {}", knn["k"], knn["temperature"])]);
+        }
     }
     facts
 }

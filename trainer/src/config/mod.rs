@@ -15,7 +15,10 @@ use diptych_config::{Choice, Document, Problems, Table};
 use diptych_host::{Component, Parameters, Registry, UnknownComponent, read_parameters};
 use diptych_pipeline::{Cursor, LoaderOptions, Share, ViewSet};
 
-pub use evaluation::{EvaluationConfig, KnnConfig, LinearConfig};
+pub use evaluation::{
+    EvaluationConfig, FineTuneConfig, HeldOut, HeldOutSize, KnnConfig, Layer, LinearConfig, LinearSgdConfig,
+    Metric, NetworkRole, SemiSupervisedConfig, TrainingConfig,
+};
 pub use optimization::{Decay, Interval, OptimizerConfig, OptimizerKind, Scaling, ScheduleConfig};
 pub use sections::{
     CheckpointConfig, DataConfig, InitialWeights, InputConfig, Labels, LoaderConfig, MomentumSchedule,

@@ -133,13 +133,18 @@ impl OptimizerConfig {
 
     /// The learning rate at the schedule's top, for micro-batches of this size: it follows the samples of a whole step.
     pub fn scaled_learning_rate(&self, batch_size: u32) -> f64 {
-        let batch = f64::from(batch_size) * f64::from(self.micro_batches);
-        self.learning_rate
-            * match self.scaling {
-                Scaling::None => 1.0,
-                Scaling::Linear => batch / 256.0,
-                Scaling::SquareRoot => batch.sqrt(),
-            }
+        self.learning_rate * self.scaling.factor(f64::from(batch_size) * f64::from(self.micro_batches))
+    }
+}
+
+impl Scaling {
+    /// What a learning rate is multiplied with.
+    pub fn factor(self, batch: f64) -> f64 {
+        match self {
+            Scaling::None => 1.0,
+            Scaling::Linear => batch / 256.0,
+            Scaling::SquareRoot => batch.sqrt(),
+        }
     }
 }
 

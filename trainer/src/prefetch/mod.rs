@@ -25,6 +25,8 @@ pub struct DeviceBatch {
     pub epoch: u64,
     /// Its index in the epoch.
     pub index: u64,
+    /// Ids of the samples.
+    pub ids: Vec<u64>,
     /// Int64 [batch], when the source has labels.
     pub labels: Option<Tensor>,
     /// Per view, float [batch, 3, rows, columns], normalised.
@@ -194,6 +196,7 @@ impl Takes {
         Ok(DeviceBatch {
             epoch: batch.epoch(),
             index: batch.index(),
+            ids: batch.ids().to_vec(),
             labels,
             views,
             samples: batch.len(),

@@ -369,7 +369,9 @@ fn named(method: &mut Method) -> Result<Vec<(String, Tensor)>> {
 fn note(config: &RunConfig, weights: &Weights, method: &mut Method) -> Result<String> {
     let mut note = weights.note(&method.networks.online.encoder.variables()?);
     let target = &config.target;
-    if matches!(target.kind, TargetKind::Ema | TargetKind::Fixed) && target.initial_weights == InitialWeights::Independent {
+    if matches!(target.kind, TargetKind::Ema | TargetKind::Fixed)
+        && target.initial_weights == InitialWeights::Independent
+    {
         note.push_str(
             "; the target's starts from draws of its own, as target.initial_weights = \"independent\" says",
         );

@@ -72,6 +72,6 @@ pub fn export(run: &Path, network: ExportedNetwork, out: &Path) -> Result<Export
         ("step".to_owned(), step.to_string()),
         ("fingerprint".to_owned(), begun.fingerprint),
     ]);
-    files::replace_with(out, |fresh| write_tensors_with(fresh, &tensors, Some(metadata)))?;
+    files::replace_by(out, |fresh| write_tensors_with(fresh, &tensors, Some(metadata)))?;
     Ok(Exported { tensors: tensors.len(), encoder, step })
 }

@@ -12,9 +12,9 @@ use diptych_trainer::evaluate::{EvaluationOptions, evaluate};
 use super::Plugins;
 use crate::console;
 
-/// Judge a trained encoder by a linear probe and nearest neighbours.
+/// Judge a trained encoder, by as many protocols as the configuration has tables for.
 ///
-/// L-BFGS logistic regression and weighted nearest neighbours on the frozen features of a labelled folder. Prints a table and writes evaluation.json into the run's folder.
+/// On frozen features: [linear], logistic regression by L-BFGS; [knn], weighted nearest neighbours; [linear_sgd], a linear classifier on augmented views. With everything fine-tuned: [semi_supervised], on a part of the labels; [fine_tune], on all. Prints a table and writes evaluation.json into the run's folder.
 #[derive(clap::Args)]
 #[command(
     after_help = "Examples:\n  diptych evaluate runs/byol configs/evaluate/demo.toml\n  diptych evaluate runs/mine configs/evaluate/demo.toml --set data.train=FOLDER --set data.test=OTHER"

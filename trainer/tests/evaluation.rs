@@ -9,7 +9,7 @@ use std::sync::atomic::AtomicBool;
 use common::{REGISTRY, config, images, run};
 use diptych_config::Document;
 use diptych_test_support::repository;
-use diptych_trainer::evaluate::TrialResult;
+use diptych_trainer::evaluate::{TrialResult, compare};
 use diptych_trainer::{Error, Evaluation, EvaluationConfig, EvaluationOptions, evaluate};
 use serde_json::Value;
 use tempfile::TempDir;
@@ -180,4 +180,20 @@ fn the_target_and_the_projection_give_features_of_their_own() {
     run(&config, &without, false).unwrap();
     let message = judge(&without, &protocol(text, &["network=\"target\""])).unwrap_err().to_string();
     assert!(message.contains("has no target network") && message.contains("\"online\""), "{message}");
+}
+
+#[test]
+fn unlike_evaluations_are_not_compared() {
+    let folder = TempDir::new().unwrap();
+    let (a, b) = (run_in(&folder.path().join("a")), run_in(&folder.path().join("b")));
+    judge(&a, &protocol("[knn]\n", &[])).unwrap();
+    judge(&b, &protocol("[knn]\n", &[])).unwrap();
+    let comparison = compare(&[a.clone(), b.clone()]).unwrap();
+    assert_eq!(comparison.rows[0].accuracies, comparison.rows[1].accuracies);
+    judge(&b, &protocol("[knn]\nk = 5\n", &["layer=\"projection\""])).unwrap();
+    let message = compare(&[a, b]).unwrap_err().to_string();
+    assert!(
+        message.contains("knn.layer: \"embedding\" in") && message.contains("knn.settings.k"),
+        "{message}"
+    );
 }

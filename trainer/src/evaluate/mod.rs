@@ -6,6 +6,7 @@
 mod accuracy;
 mod average_precision;
 mod choice;
+mod compare;
 mod features;
 pub mod knn;
 pub mod lbfgs;
@@ -34,6 +35,7 @@ use crate::{Result, contain, files};
 pub use accuracy::Accuracy;
 pub use average_precision::AveragePrecision;
 pub use choice::{Trial, TrialResult};
+pub use compare::{ComparedRun, Comparison, compare};
 pub use report::{EvaluatedSet, Evaluation, Roles, Section};
 
 use features::Reading;

@@ -122,6 +122,30 @@ mod tests {
     }
 
     #[test]
+    fn solutions_are_scikit_learns() {
+        let path =
+            format!("{}/../tests/reference/scikit_learn_reference.safetensors", env!("CARGO_MANIFEST_DIR"));
+        let reference: std::collections::HashMap<String, Tensor> =
+            Tensor::read_safetensors(path).unwrap().into_iter().collect();
+        let (features, labels) = (&reference["features"], &reference["labels"]);
+        for name in ["weak", "middle", "strong"] {
+            let expected = |part: &str| &reference[&format!("{name}.{part}")];
+            let lambda = expected("lambda").double_value(&[0]);
+            let found = LinearClassifier::fit(features, labels, 4, lambda, None);
+            assert!(found.fit.converged, "{name}: {:?}", found.fit);
+            let far = |found: &Tensor, part: &str| (found - expected(part)).abs().max().double_value(&[]);
+            let weight = far(&found.weight, "weight");
+            assert!(weight < 1e-3, "{name}: weights differ by {weight}");
+            // Adding one number to all biases changes no probability.
+            let bias = &found.bias - found.bias.mean(Kind::Double) + expected("bias").mean(Kind::Double);
+            let bias = far(&bias, "bias");
+            assert!(bias < 1e-3, "{name}: biases differ by {bias}");
+            let probabilities = far(&found.scores(features).softmax(1, Kind::Double), "probabilities");
+            assert!(probabilities < 1e-4, "{name}: probabilities differ by {probabilities}");
+        }
+    }
+
+    #[test]
     fn a_warm_start_ends_where_a_cold_one_does() {
         let features = Tensor::from_slice(&[0.1f64, 0.9, -0.4, 0.3, -0.8, 0.2, 0.6, -0.5]).view([4, 2]);
         let labels = Tensor::from_slice(&[0i64, 1, 1, 0]);

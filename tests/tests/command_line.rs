@@ -75,9 +75,11 @@ fn run(arguments: &[String]) -> Output {
 
 #[test]
 fn every_command_explains_itself() {
-    for command in
-        ["train", "evaluate", "export", "study", "preview", "synth", "pack", "data", "config", "plugin"]
-    {
+    let commands = [
+        "train", "evaluate", "embed", "export", "study", "preview", "synth", "pack", "data", "config",
+        "plugin",
+    ];
+    for command in commands {
         let output = diptych(&[command, "--help"]);
         assert!(output.status.success(), "{command}: {}", stderr(&output));
         assert!(stdout(&output).contains("Usage: diptych"), "{command}: {}", stdout(&output));
@@ -186,6 +188,61 @@ fn trains_and_evaluates_both_methods() {
                 .unwrap()
         );
     }
+}
+
+#[test]
+fn features_are_written_and_alike_evaluations_compared() {
+    let folder = TempDir::new().unwrap();
+    let (out, other) = (folder.path().join("run"), folder.path().join("other"));
+    let data = format!("data.train={}", text(&images("train")));
+    let test = format!("data.test={}", text(&images("test")));
+    for (out, seed) in [(&out, "seed=0"), (&other, "seed=1")] {
+        let output = run(&train(&demo("simclr"), out, 2, &["--set", seed]));
+        assert!(output.status.success(), "{}", stderr(&output));
+        let arguments = ["evaluate", text(out), "configs/evaluate/demo.toml", "--set", &data, "--set", &test];
+        let output = diptych(&arguments);
+        assert!(output.status.success(), "{}", stderr(&output));
+        assert!(stdout(&output).contains("kNN (k = 20, temperature 0.07)"), "{}", stdout(&output));
+    }
+    let output = diptych(&["evaluate", "--compare", text(&out), text(&other)]);
+    assert!(output.status.success(), "{}", stderr(&output));
+    assert_eq!(
+        stdout(&output).lines().filter(|line| line.contains(" % (")).count(),
+        2,
+        "{}",
+        stdout(&output)
+    );
+    let arguments = [
+        "evaluate",
+        text(&other),
+        "configs/evaluate/demo.toml",
+        "--set",
+        &data,
+        "--set",
+        &test,
+        "--set",
+        "linear.l2=[0.5]",
+    ];
+    assert!(diptych(&arguments).status.success());
+    let output = diptych(&["evaluate", "--compare", text(&out), text(&other)]);
+    assert_fails(&output, &["linear.settings.l2[0]: 0.0001 in ", ", 0.5 in "]);
+
+    let (file, images) = (folder.path().join("features.parquet"), images("test"));
+    let embed = |out: &Path, more: &[&str]| {
+        let mut arguments = vec!["embed", text(&other), "--data", text(&images), "--out", text(out)];
+        arguments.extend(more);
+        diptych(&arguments)
+    };
+    let output = embed(&file, &[]);
+    assert!(output.status.success(), "{}", stderr(&output));
+    assert!(stdout(&output).contains("features of each of 48 images"), "{}", stdout(&output));
+    assert!(file.is_file());
+    assert_fails(&embed(&folder.path().join("features.npy"), &[]), &["FILE.safetensors or FILE.parquet"]);
+    assert_fails(&embed(&file, &["--network", "target"]), &["has no target network"]);
+    assert_fails(
+        &embed(&file, &["--views", "configs/augmentations/demo.toml"]),
+        &["found 2 views, expected one"],
+    );
 }
 
 #[test]

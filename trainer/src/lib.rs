@@ -1,8 +1,9 @@
 //! Trains encoders without labels, and judges what they learned; owns libtorch.
 //!
-//! [`train`] takes a [`RunConfig`] to a run's folder, [`evaluate`] takes that folder to accuracies on frozen
-//! features. The way of a batch: [`prefetch`] puts it on the device, [`method`] makes a loss of it, [`optimizer`] steps
-//! under a [`schedule`], [`diagnostics`] and [`metrics`] say how it goes, [`checkpoint`] keeps it, [`weights`] gives the encoder away.
+//! [`train`] takes a [`RunConfig`] to a run's folder, [`evaluate`] takes that folder to accuracies, and
+//! [`embed`](embed::embed) to features for other programs. The way of a batch: [`prefetch`] puts it on the device,
+//! [`method`] makes a loss of it, [`optimizer`] steps under a [`schedule`], [`diagnostics`] and [`metrics`] say how it goes,
+//! [`checkpoint`] keeps it, [`weights`] gives the encoder away.
 //!
 //! Invariant: every number of a run is a function of its configuration and its data. Random draws are keyed, never taken
 //! from a generator's running state, so that a resumed run is the same run.
@@ -12,6 +13,7 @@ mod compose;
 pub mod config;
 pub mod device;
 pub mod diagnostics;
+pub mod embed;
 mod error;
 pub mod evaluate;
 mod files;

@@ -34,6 +34,7 @@ struct Arguments {
 enum Command {
     Train(command::train::Arguments),
     Evaluate(command::evaluate::Arguments),
+    Embed(command::embed::Arguments),
     Export(command::export::Arguments),
     Study(command::study::Arguments),
     Preview(command::preview::Arguments),
@@ -59,6 +60,7 @@ fn main() -> ExitCode {
     let outcome = match arguments.command {
         Command::Train(arguments) => command::train::run(arguments, &plugins),
         Command::Evaluate(arguments) => command::evaluate::run(arguments, &plugins),
+        Command::Embed(arguments) => command::embed::run(arguments, &plugins),
         Command::Export(arguments) => command::export::run(arguments),
         Command::Study(arguments) => command::study::run(arguments, &plugins),
         Command::Preview(arguments) => command::preview::run(arguments, &plugins),

@@ -65,6 +65,7 @@ pub fn run(arguments: Arguments, plugins: &Plugins) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn parse_device(text: &str) -> Result<DeviceName> {
+/// A device by its text.
+pub fn parse_device(text: &str) -> Result<DeviceName> {
     DeviceName::parse(text).ok_or_else(|| anyhow!("--device: found {text:?}, expected cpu, cuda or cuda:N"))
 }

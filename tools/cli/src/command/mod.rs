@@ -3,6 +3,7 @@
 pub mod bench;
 pub mod config;
 pub mod data;
+pub mod embed;
 pub mod evaluate;
 pub mod export;
 pub mod pack;

@@ -220,6 +220,18 @@ pub struct ScheduleConfig {
 }
 
 impl ScheduleConfig {
+    /// A schedule of no length yet that falls so, with the defaults of that fall.
+    pub fn of(decay: Decay) -> ScheduleConfig {
+        ScheduleConfig {
+            length: Interval::Steps(1),
+            warmup: Interval::Steps(0),
+            decay,
+            final_fraction: 0.0,
+            decay_at: vec![0.6, 0.8],
+            decay_factor: 0.1,
+        }
+    }
+
     pub(super) fn read(table: &mut Table<'_>) -> ScheduleConfig {
         let length = Interval::read(table, "steps", "epochs");
         if length.is_none() && !table.has("steps") && !table.has("epochs") {
@@ -232,8 +244,8 @@ impl ScheduleConfig {
             table.problem(Some("epochs"), "found 0, expected more");
         }
         let decay = table.choice("decay", Decay::Cosine);
-        let (mut decay_at, mut decay_factor) = (vec![0.6, 0.8], 0.1);
-        let mut final_fraction = 0.0;
+        let ScheduleConfig { mut decay_at, mut decay_factor, mut final_fraction, .. } =
+            ScheduleConfig::of(decay);
         if decay == Decay::Cosine {
             final_fraction = table.or_in("final_fraction", final_fraction, 0.0..=1.0);
         }

@@ -11,9 +11,10 @@ use super::choice::{Trial, TrialResult, best, setting};
 use super::network::Network;
 use super::selection::Selection;
 use super::{Context, features};
-use crate::config::LinearSgdConfig;
+use crate::config::{LinearSgdConfig, ScheduleConfig};
 use crate::optimizer::{Optimizer, Parameter, Sgd};
-use crate::{Error, Result, schedule};
+use crate::schedule::learning_rate;
+use crate::{Error, Result};
 
 /// Classifiers from zero weights, each with a learning rate of its own.
 pub(super) struct SideBySide {
@@ -104,19 +105,15 @@ pub(super) fn train(
         config.weight_decay,
         device,
     )?;
+    let schedule = ScheduleConfig::of(training.decay);
     for (step, batch) in (0..).zip(feed.by_ref()) {
         reading.check_stop()?;
         let batch = batch?;
         // A batch of unreadable images alone teaches nothing.
         let Some(labels) = batch.labels.filter(|_| batch.samples > 0) else { continue };
         let features = tch::no_grad(|| network.forward(&batch.views[0], false))?;
-        let factor = schedule::learning_rate(
-            training.decay,
-            training.scaling.factor(f64::from(training.batch_size)),
-            0,
-            steps,
-            step,
-        );
+        let factor =
+            learning_rate(&schedule, training.scaling.factor(f64::from(training.batch_size)), 0, steps, step);
         classifiers.step(&features, &labels, factor)?;
     }
     let skipped = feed.finish()?.skipped.len();
@@ -167,7 +164,8 @@ mod tests {
         let mut classifiers =
             SideBySide::new(values.size()[1], classes, rates, 0.9, 0.0, Device::Cpu).unwrap();
         for step in 0..steps {
-            let factor = schedule::learning_rate(crate::config::Decay::Cosine, 1.0, 0, steps, step);
+            let factor =
+                learning_rate(&ScheduleConfig::of(crate::config::Decay::Cosine), 1.0, 0, steps, step);
             classifiers.step(values, labels, factor).unwrap();
         }
         classifiers

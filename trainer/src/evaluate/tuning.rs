@@ -10,9 +10,10 @@ use super::linear_sgd::diverged;
 use super::network::Network;
 use super::selection::Selection;
 use super::{Context, features};
-use crate::config::{Interval, TrainingConfig};
+use crate::config::{Interval, ScheduleConfig, TrainingConfig};
 use crate::optimizer::{Optimizer, Parameter, Sgd};
-use crate::{Error, Result, schedule};
+use crate::schedule::learning_rate;
+use crate::{Error, Result};
 
 /// One training.
 #[derive(Clone, Copy)]
@@ -78,11 +79,12 @@ impl Recipe<'_> {
 
         let reading = context.training_views(training);
         let batches = (images.labels().len() as u64 / u64::from(training.batch_size)).max(1);
-        let steps = self.length.steps(batches).max(1);
+        let steps = self.length.steps(batches as f64).max(1);
         let drawn = (context.seed(training, self.protocol), steps.div_ceil(batches));
         let (mut feed, batches_per_epoch) = reading.feed(images.shared(), Some(drawn))?;
         debug_assert_eq!(batches, batches_per_epoch);
         let peak = self.learning_rate * training.scaling.factor(f64::from(training.batch_size));
+        let schedule = ScheduleConfig::of(training.decay);
         for (step, batch) in (0..steps).zip(feed.by_ref()) {
             reading.check_stop()?;
             let batch = batch?;
@@ -92,7 +94,7 @@ impl Recipe<'_> {
             let logits = features.f_linear(&weight, Some(&bias))?;
             let loss = logits.f_cross_entropy_loss::<Tensor>(&labels, None, Reduction::Mean, -100, 0.0)?;
             loss.f_backward()?;
-            optimizer.step(schedule::learning_rate(training.decay, peak, 0, steps, step))?;
+            optimizer.step(learning_rate(&schedule, peak, 0, steps, step))?;
             optimizer.zero_gradients()?;
         }
         let skipped = feed.finish()?.skipped.len();

@@ -46,7 +46,6 @@ mod tests {
     use tch::Tensor;
 
     use super::*;
-    use crate::config::Interval;
 
     /// The cases of `byol_reference.json` whose name starts with `prefix`: parameters and expected values.
     fn cases(prefix: &str) -> Vec<(Value, Vec<u64>, Vec<f64>)> {
@@ -76,7 +75,7 @@ mod tests {
             let peak = number("base_lr") * number("batch_size") / 256.0;
             let (warmup, total) = (number("warmup_steps") as u64, number("total_steps") as u64);
             for (step, expected) in steps.into_iter().zip(expected) {
-                let found = learning_rate(&falling(Decay::Cosine), peak, warmup, total, step);
+                let found = learning_rate(&ScheduleConfig::of(Decay::Cosine), peak, warmup, total, step);
                 assert!(
                     (found - expected).abs() < 1e-6 * peak,
                     "{case}, step {step}: {found}, not {expected}"
@@ -96,23 +95,11 @@ mod tests {
         }
     }
 
-    fn falling(decay: Decay) -> ScheduleConfig {
-        let (length, warmup) = (Interval::Steps(1), Interval::Steps(0));
-        ScheduleConfig {
-            length,
-            warmup,
-            decay,
-            final_fraction: 0.0,
-            decay_at: vec![0.6, 0.8],
-            decay_factor: 0.1,
-        }
-    }
-
     #[test]
     fn a_rate_that_falls_by_steps_is_mocos() {
         // 120 and 160 of 200.
         let rates = [0, 119, 120, 159, 160, 199]
-            .map(|step| learning_rate(&falling(Decay::Steps), 0.03, 0, 200, step));
+            .map(|step| learning_rate(&ScheduleConfig::of(Decay::Steps), 0.03, 0, 200, step));
         for (found, expected) in rates.into_iter().zip([0.03, 0.03, 0.003, 0.003, 3e-4, 3e-4]) {
             assert!((found - expected).abs() < 1e-12, "{rates:?}");
         }
@@ -120,7 +107,7 @@ mod tests {
 
     #[test]
     fn a_cosine_may_end_above_zero() {
-        let schedule = ScheduleConfig { final_fraction: 0.1, ..falling(Decay::Cosine) };
+        let schedule = ScheduleConfig { final_fraction: 0.1, ..ScheduleConfig::of(Decay::Cosine) };
         let rates = [0, 5, 10].map(|step| learning_rate(&schedule, 2.0, 0, 10, step));
         for (found, expected) in rates.into_iter().zip([2.0, 1.1, 0.2]) {
             assert!((found - expected).abs() < 1e-12, "{rates:?}");
@@ -129,17 +116,18 @@ mod tests {
 
     #[test]
     fn a_constant_rate_stays_after_its_warm_up() {
-        let rates: Vec<f64> =
-            (0..6).map(|step| learning_rate(&falling(Decay::Constant), 2.0, 4, 10, step)).collect();
+        let rates: Vec<f64> = (0..6)
+            .map(|step| learning_rate(&ScheduleConfig::of(Decay::Constant), 2.0, 4, 10, step))
+            .collect();
         assert_eq!(rates, [0.0, 0.5, 1.0, 1.5, 2.0, 2.0]);
     }
 
     #[test]
     fn a_run_without_warm_up_or_with_nothing_else_is_defined_everywhere() {
-        assert_eq!(learning_rate(&falling(Decay::Cosine), 1.0, 0, 1, 0), 1.0);
-        assert_eq!(learning_rate(&falling(Decay::Cosine), 1.0, 10, 5, 4), 0.4);
-        assert_eq!(learning_rate(&falling(Decay::Cosine), 1.0, 5, 5, 5), 1.0);
-        assert!(learning_rate(&falling(Decay::Cosine), 1.0, 0, 5, 7).abs() < 1e-12);
+        assert_eq!(learning_rate(&ScheduleConfig::of(Decay::Cosine), 1.0, 0, 1, 0), 1.0);
+        assert_eq!(learning_rate(&ScheduleConfig::of(Decay::Cosine), 1.0, 10, 5, 4), 0.4);
+        assert_eq!(learning_rate(&ScheduleConfig::of(Decay::Cosine), 1.0, 5, 5, 5), 1.0);
+        assert!(learning_rate(&ScheduleConfig::of(Decay::Cosine), 1.0, 0, 5, 7).abs() < 1e-12);
         assert_eq!(target_momentum(0.9, 7, 5), 1.0);
     }
 }

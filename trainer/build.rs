@@ -9,11 +9,11 @@ fn main() {
     let library =
         std::env::var_os("DEP_TCH_LIBTORCH_LIB").map(PathBuf::from).expect("torch-sys names its libtorch");
     let include = library.join("../include");
-    println!("cargo::rerun-if-changed=native/foreach.cpp");
+    println!("cargo::rerun-if-changed=native");
     cc::Build::new()
         .cpp(true)
         .std("c++17")
-        .file(Path::new("native/foreach.cpp"))
+        .files(["foreach.cpp", "watch.cpp"].map(|file| Path::new("native").join(file)))
         .flag("-isystem")
         .flag(include.to_str().expect("a path in UTF-8"))
         .compile("diptych_native");

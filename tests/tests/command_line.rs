@@ -76,8 +76,8 @@ fn run(arguments: &[String]) -> Output {
 #[test]
 fn every_command_explains_itself() {
     let commands = [
-        "train", "evaluate", "embed", "export", "study", "preview", "synth", "pack", "data", "config",
-        "plugin",
+        "train", "evaluate", "embed", "export", "study", "preview", "synth", "bench", "pack", "data",
+        "config", "plugin",
     ];
     for command in commands {
         let output = diptych(&[command, "--help"]);
@@ -102,6 +102,18 @@ fn every_configuration_that_comes_with_diptych_is_valid() {
             assert!(output.status.success(), "{}", stderr(&output));
         }
     }
+}
+
+#[test]
+fn a_step_is_measured_without_data_and_an_augmentation_set_has_none() {
+    let config = demo("byol");
+    let arguments =
+        ["bench", "step", "--batch-size", "4", "--threads", "1", "--steps", "2", "--json", "--config"];
+    let output = diptych(&[&arguments[..], &[text(&config)]].concat());
+    assert!(output.status.success(), "{}", stderr(&output));
+    assert!(stdout(&output).contains("\"images_per_second\""), "{}", stdout(&output));
+    let output = diptych(&["bench", "step", "--config", "configs/augmentations/demo.toml"]);
+    assert!(stderr(&output).contains("is an augmentation set, which has no step"), "{}", stderr(&output));
 }
 
 #[test]

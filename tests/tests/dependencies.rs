@@ -26,7 +26,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("diptych-study", &["diptych-config", "diptych-host", "diptych-pipeline", "diptych-report"]),
     ("diptych-synth", &["diptych-abi"]),
     ("diptych-pack", &["diptych-config", "diptych-host", "diptych-pipeline"]),
-    ("diptych-bench", &["diptych-config", "diptych-host", "diptych-pipeline"]),
+    ("diptych-bench", &["diptych-config", "diptych-host", "diptych-pipeline", "diptych-trainer"]),
     (
         "diptych-cli",
         &[

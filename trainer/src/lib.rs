@@ -23,8 +23,10 @@ mod native;
 pub mod optimizer;
 pub mod prefetch;
 mod progress;
+mod rehearsal;
 mod run_folder;
 pub mod schedule;
+mod step;
 mod train;
 mod update;
 pub mod weights;
@@ -34,6 +36,7 @@ pub use device::DeviceName;
 use error::contain;
 pub use error::{Error, Result};
 pub use evaluate::{Evaluation, EvaluationOptions, evaluate};
+pub use rehearsal::Rehearsal;
 pub use run_folder::{Begun, RunReport, RunState, read_config};
 pub use train::{Outcome, Summary, TrainOptions, train};
 

@@ -6,6 +6,7 @@ use diptych_config::{Table, nearest};
 use diptych_host::{InstanceError, Parameters, Registry, Size, read_parameters};
 
 use super::chain::{Chain, ChainError, Step, ViewKey};
+use crate::error::Error;
 
 /// The views of a sample.
 ///
@@ -146,6 +147,17 @@ impl ViewSet {
         let mut table = toml::Table::new();
         table.insert("views".into(), toml::Value::Array(views.collect()));
         table
+    }
+
+    /// The sizes that the views of an image of `input` pixels have, under draws like any other.
+    ///
+    /// # Errors
+    /// An operator can't be made, or can't be applied to such an image.
+    pub fn sizes(&self, input: Size) -> Result<Vec<Size>, Error> {
+        let (mut chains, mut sizes) = (self.chains()?, Vec::new());
+        plan_all(&mut chains, input, (0, 0, 0), &mut sizes)
+            .map_err(|(chain, error)| Error::operator(&chains[chain].name, error, None))?;
+        Ok(sizes)
     }
 
     /// Instances of all operators, for one worker.

@@ -39,7 +39,7 @@ enum Command {
     Study(command::study::Arguments),
     Preview(command::preview::Arguments),
     Synth(command::synth::Arguments),
-    /// Measure the pipeline and its operators on this machine.
+    /// Measure the pipeline, its operators and the optimizer's step on this machine.
     #[command(subcommand)]
     Bench(command::bench::Command),
     Pack(command::pack::Arguments),

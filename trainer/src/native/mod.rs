@@ -3,6 +3,7 @@
 
 pub(crate) mod foreach;
 mod plugin;
+pub(crate) mod watch;
 
 use std::ffi::{CString, c_void};
 use std::path::{Path, PathBuf};

@@ -18,6 +18,7 @@ use crate::metrics::{self, MetricsWriter, Record};
 use crate::prefetch::{DeviceBatch, Feed, memory};
 use crate::progress::Progress;
 use crate::run_folder::{RunFolder, RunReport};
+use crate::step::{self, Passage};
 use crate::update::Update;
 use crate::weights::Weights;
 use crate::{Error, Result, compose, schedule};
@@ -184,17 +185,12 @@ impl<'a> Run<'a> {
     /// Forward and backward pass on one batch, which adds its share to the gradients.
     fn accumulate(&mut self, folder: &mut RunFolder) -> Result<StepOutputs> {
         let batch = self.next_batch(folder)?;
-        let (step, steps) = (self.state.step, self.plan.steps);
-        let outputs = self.method.forward(&batch.views, batch.labels.as_ref(), step, steps)?;
-        let total = match &outputs.probe_loss {
-            Some(probe) => outputs.loss.f_add(probe)?,
-            None => outputs.loss.shallow_clone(),
+        let passage = Passage {
+            step: self.state.step,
+            steps: self.plan.steps,
+            micro_batches: self.config.optimizer.micro_batches,
         };
-        match self.config.optimizer.micro_batches {
-            1 => total.f_backward()?,
-            count => total.f_mul_scalar(1.0 / f64::from(count))?.f_backward()?,
-        }
-        Ok(outputs)
+        step::accumulate(&mut self.method, &batch.views, batch.labels.as_ref(), passage)
     }
 
     /// One optimizer step. Of several micro-batches the last one's outputs are logged, with the mean of their losses.
@@ -209,11 +205,8 @@ impl<'a> Run<'a> {
             outputs.loss = mean;
         }
         let rate = schedule::learning_rate(&self.config.schedule, learning_rate, warmup, steps, step);
-        self.update.step(rate)?;
         let momentum = self.target_momentum(step);
-        if let Some(momentum) = momentum {
-            self.method.networks.update_target(momentum)?;
-        }
+        step::finish(&mut self.method, &mut self.update, rate, momentum)?;
 
         self.state.step += 1;
         self.progress.step(self.state.step);

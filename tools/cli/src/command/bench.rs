@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Result, bail};
-use diptych_bench::{operators, pipeline};
+use diptych_bench::{operators, pipeline, step};
 use diptych_config::Document;
 use diptych_host::Registry;
 use diptych_pipeline::{Cursor, LoaderOptions, Size, Source, SourceConfig, Split, ViewSet};
@@ -19,6 +19,7 @@ use crate::console;
 pub enum Command {
     Pipeline(PipelineArguments),
     Operators(OperatorArguments),
+    Step(StepArguments),
 }
 
 /// Measure how fast batches come, stage by stage.
@@ -76,11 +77,47 @@ pub struct OperatorArguments {
     json: bool,
 }
 
+/// Measure what an optimizer step costs, without its data.
+///
+/// Runs a configuration's step (forward pass of all views, loss, backward pass, optimizer, target) on random images that are made
+/// once: seconds per step, images per second, the diagnostics' share, and peak memory. The learning rate is the schedule's highest.
+#[derive(clap::Args)]
+#[command(
+    after_help = "Example:\n  diptych bench step --config configs/pretrain/byol_small.toml --set device=cpu --batch-size 64"
+)]
+pub struct StepArguments {
+    /// The configuration of a run (TOML). Its data.path need not exist.
+    #[arg(long, value_name = "FILE")]
+    config: PathBuf,
+    /// Samples per step, instead of the run's.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(2..=1_000_000))]
+    batch_size: Option<u32>,
+    /// libtorch's threads within one operation, instead of the run's; 0 is one per core.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(..=1024))]
+    threads: Option<u16>,
+    /// Steps to measure.
+    #[arg(long, default_value_t = 10, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=10_000))]
+    steps: u16,
+    /// Steps before the clock starts.
+    #[arg(long, default_value_t = 2, value_name = "N", value_parser = clap::value_parser!(u16).range(..=10_000))]
+    warm_up: u16,
+    /// Where to write the initial weights and the images, model.safetensors and views.safetensors.
+    #[arg(long, value_name = "FOLDER")]
+    save: Option<PathBuf>,
+    /// Overrides a key of the configuration; may be repeated.
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    sets: Vec<String>,
+    /// Print JSON, with every step's values, instead of a table.
+    #[arg(long)]
+    json: bool,
+}
+
 pub fn run(command: Command, plugins: &Plugins) -> Result<ExitCode> {
     let registry = plugins.load()?;
     match command {
         Command::Pipeline(arguments) => measure_pipeline(arguments, &registry),
         Command::Operators(arguments) => measure_operators(arguments, &registry),
+        Command::Step(arguments) => measure_step(arguments, &registry),
     }
 }
 
@@ -133,6 +170,23 @@ fn measure_operators(arguments: OperatorArguments, registry: &Registry) -> Resul
     let views = super::read_views(&config, &sets, registry)?;
     let costs = operators::measure(&views, size, read_duration(seconds)?)?;
     show(json, &costs.to_json(), &costs);
+    Ok(ExitCode::SUCCESS)
+}
+
+fn measure_step(arguments: StepArguments, registry: &Registry) -> Result<ExitCode> {
+    let StepArguments { config, batch_size, threads, steps, warm_up, save, mut sets, json } = arguments;
+    sets.extend(batch_size.map(|size| format!("loader.batch_size={size}")));
+    sets.extend(threads.map(|threads| format!("threads={threads}")));
+    let document = Document::load(&config, &sets)?;
+    if document.has("views") {
+        bail!(
+            "{} is an augmentation set, which has no step: expected the configuration of a run, as in configs/pretrain",
+            config.display()
+        );
+    }
+    let run = RunConfig::read(&document, registry)?;
+    let found = step::measure(&run, warm_up.into(), steps.into(), save.as_deref())?;
+    show(json, &found.to_json(), &found);
     Ok(ExitCode::SUCCESS)
 }
 

@@ -30,6 +30,7 @@ PACKAGES = [
     "opencv-python-headless",
     "scikit-learn",
     "scikit-image",
+    "safetensors",
 ]
 PEERS = ["albumentations", "dali", "torchvision-pillow", "lightly", "torchvision-tensors"]
 OURS = "diptych"
@@ -39,7 +40,7 @@ def say(text):
     print(text, file=sys.stderr, flush=True)
 
 
-def set_up():
+def environment():
     python = FOLDER / "venv/bin/python"
     done = FOLDER / "installed.txt"
     if not done.is_file() or done.read_text().split() != PACKAGES:
@@ -47,6 +48,11 @@ def set_up():
         subprocess.run([sys.executable, "-m", "venv", FOLDER / "venv"], check=True)
         subprocess.run([python, "-m", "pip", "install", "--quiet", *PACKAGES], check=True)
         done.write_text("\n".join(PACKAGES))
+    return python
+
+
+def set_up():
+    python = environment()
     photographs = FOLDER / "photographs"
     if not (photographs / "0599.jpg").is_file():
         say("making the photographs")

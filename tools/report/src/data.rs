@@ -199,6 +199,13 @@ impl Study {
         self.variants.iter().find(|variant| variant.id == id).map_or(id, |variant| &variant.label)
     }
 
+    /// Every two methods, of which the first stands first.
+    pub fn pairs(&self) -> Vec<(&Method, &Method)> {
+        let after = |index: usize| self.methods[index + 1..].iter();
+        let pairs = self.methods.iter().enumerate();
+        pairs.flat_map(|(index, first)| after(index).map(move |second| (first, second))).collect()
+    }
+
     /// The metric that sentences and charts are about.
     pub fn main_metric(&self) -> Option<&Metric> {
         self.metrics.first()

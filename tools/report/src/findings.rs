@@ -3,11 +3,12 @@
 //! Invariant: a direction is claimed only when every seed shows it; where seeds disagree, the sentence says so.
 
 mod published;
+mod spread;
 #[cfg(test)]
 mod tests;
 
 use crate::data::{Method, State, Study, Variant};
-use crate::statistics::{Sample, drop, level, random_level};
+use crate::statistics::{Sample, drop, interval, level, random_level};
 use crate::text::{number, percent, points, seeds};
 
 /// What the data say, in sentences.
@@ -73,10 +74,7 @@ impl<'a> Reader<'a> {
     }
 
     fn pairs(&self) -> Vec<(&'a Method, &'a Method)> {
-        let methods = &self.study.methods;
-        let pair =
-            |left: usize| (left + 1..methods.len()).map(move |right| (&methods[left], &methods[right]));
-        (0..methods.len()).flat_map(pair).collect()
+        self.study.pairs()
     }
 
     /// Every pair of methods in every variant for which both have a drop.
@@ -101,10 +99,15 @@ impl<'a> Reader<'a> {
         contrasts
     }
 
+    /// The largest contrast whose direction every seed shows.
+    fn clearest<'b>(&self, contrasts: &'b [Contrast<'a>]) -> Option<&'b Contrast<'a>> {
+        let clear = contrasts.iter().filter(|contrast| contrast.difference.common_sign() != 0);
+        clear.max_by(|left, right| left.mean().total_cmp(&right.mean()))
+    }
+
     fn headline(&self, findings: &mut Findings) {
         let contrasts = self.contrasts();
-        let clear = contrasts.iter().filter(|contrast| contrast.difference.common_sign() != 0);
-        if let Some(contrast) = clear.max_by(|left, right| left.mean().total_cmp(&right.mean())) {
+        if let Some(contrast) = self.clearest(&contrasts) {
             findings.headline = self.contrast_sentence(contrast);
             findings.levels = self.levels_sentence(contrast);
         } else if contrasts.is_empty() {
@@ -138,12 +141,21 @@ impl<'a> Reader<'a> {
         } else {
             format!("{} loses {}", more.label, points(of_more))
         };
-        let basis = match difference.n() {
-            1 => "one seed, so no spread is known".to_string(),
-            n => format!("mean of {}; {} loses more in each", seeds(n), more.label),
+        let apart = points(difference.mean().unwrap_or(0.0));
+        let agree = format!("{} loses more in each", more.label);
+        let basis = match (difference.n(), difference.interval()) {
+            (1, _) => " (one seed, so no spread is known)".to_string(),
+            (n, None) => {
+                format!(": a difference of {apart} (mean of {}, too few for an interval; {agree})", seeds(n))
+            }
+            (n, Some(interval)) => format!(
+                ": a difference of {apart} ({}; mean of {}, paired; {agree})",
+                interval_text(interval),
+                seeds(n)
+            ),
         };
         format!(
-            "With \u{201c}{}\u{201d}, {of_more} of {} accuracy and {of_less} ({basis}).",
+            "With \u{201c}{}\u{201d}, {of_more} of {} accuracy and {of_less}{basis}.",
             variant.label, self.metric_label
         )
     }
@@ -201,9 +213,10 @@ impl<'a> Reader<'a> {
             );
         }
         let (low, high) = sample.range().unwrap_or((mean, mean));
-        let spread = match sample.n() {
-            1 => "one seed, so no spread is known".to_string(),
-            n => format!("mean of {}, {} to {}", seeds(n), number(low), number(high)),
+        let spread = match (sample.n(), sample.interval()) {
+            (1, _) => "one seed, so no spread is known".to_string(),
+            (n, None) => format!("mean of {}, {} to {}", seeds(n), number(low), number(high)),
+            (n, Some(interval)) => format!("mean of {}, {}", seeds(n), interval_text(interval)),
         };
         format!(
             "{} loses most with \u{201c}{}\u{201d}: {} of {} accuracy ({spread}).",
@@ -246,13 +259,7 @@ impl<'a> Reader<'a> {
                 planned - finished
             ));
         }
-        findings.notes.push(match self.study.seeds.len() {
-            1 => "One seed: no spread is known, and small differences mean nothing.".to_string(),
-            n => format!(
-                "Ranges are over {}, paired: all arms of a seed share images, crops and initial weights. No significance is claimed.",
-                seeds(n)
-            ),
-        });
+        self.note_the_seeds(findings);
     }
 
     fn note_the_floor(&self, findings: &mut Findings) {
@@ -278,6 +285,16 @@ impl<'a> Reader<'a> {
             ));
         }
     }
+}
+
+/// `95 % interval 48.7 to 50.1`
+fn interval_text((low, high): (f64, f64)) -> String {
+    format!("{} interval {} to {}", confidence(), number(low), number(high))
+}
+
+/// `95 %`
+fn confidence() -> String {
+    format!("{:.0}\u{a0}%", interval::CONFIDENCE * 100.0)
 }
 
 fn quoted(variant: &Variant) -> String {

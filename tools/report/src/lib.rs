@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 pub use data::*;
 pub use findings::{Findings, findings};
 pub use html::page;
-pub use statistics::{Sample, drop, level, random_level};
+pub use statistics::{Sample, difference_of_drops, drop, interval, level, random_level};
 
 /// A report that could not be written.
 #[derive(Debug, thiserror::Error)]

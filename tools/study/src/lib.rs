@@ -163,6 +163,7 @@ fn write(
     report.remarks = remarks;
     sheets::add(&mut report, runs, out, &options.plugin_path);
     diptych_report::replace(&out.join("results.csv"), tables::csv(&report).as_bytes())?;
+    diptych_report::replace(&out.join("differences.csv"), tables::differences_csv(&report).as_bytes())?;
     diptych_report::replace(&out.join("results.md"), tables::markdown(&report).as_bytes())?;
     let page = diptych_report::write(&report, out)?;
     Ok(Written { report: page, runs: report.runs })

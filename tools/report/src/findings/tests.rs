@@ -19,7 +19,7 @@ fn the_headline_names_the_method_that_loses_more_and_the_crossing() {
     let findings = findings(&example::study());
     assert_eq!(
         findings.headline,
-        "With “crop only”, SimCLR loses 61.8\u{a0}points of linear probe accuracy and BYOL 12.5 (mean of 3 seeds; SimCLR loses more in each)."
+        "With “crop only”, SimCLR loses 61.8\u{a0}points of linear probe accuracy and BYOL 12.5: a difference of 49.3\u{a0}points (95\u{a0}% interval 48.7 to 50.1; mean of 3 seeds, paired; SimCLR loses more in each)."
     );
     assert_eq!(
         findings.levels.unwrap(),
@@ -98,6 +98,34 @@ fn a_single_seed_claims_no_spread() {
 }
 
 #[test]
+fn two_seeds_have_a_mean_and_no_interval_and_n_is_said() {
+    let mut study = example::study();
+    study.seeds = vec![0, 1];
+    study.runs.retain(|run| run.seed < 2);
+    let findings = findings(&study);
+    assert!(
+        findings.headline.ends_with(
+            "a difference of 49.7\u{a0}points (mean of 2 seeds, too few for an interval; SimCLR loses more in each)."
+        ),
+        "{}",
+        findings.headline
+    );
+    assert!(findings.notes.iter().any(|note| note.ends_with("at least 3 paired seeds, and n = 2.")));
+}
+
+#[test]
+fn what_an_interval_of_three_seeds_is_worth_is_said() {
+    let notes = findings(&example::study()).notes.join("\n");
+    assert!(
+        notes.contains(
+            "Intervals are 95\u{a0}% percentile bootstraps of the mean over paired seeds, of 10000 resamples under seed 0. \
+             Of three seeds such an interval is no more than the range: by Student's t, SimCLR loses 49.3\u{a0}±\u{a0}1.8 points more than BYOL with “crop only”."
+        ),
+        "{notes}"
+    );
+}
+
+#[test]
 fn a_single_method_is_compared_with_its_own_baseline() {
     let mut study = example::study();
     study.methods.remove(0);
@@ -105,7 +133,7 @@ fn a_single_method_is_compared_with_its_own_baseline() {
     let findings = findings(&study);
     assert_eq!(
         findings.headline,
-        "SimCLR loses most with “crop only”: 61.8\u{a0}points of linear probe accuracy (mean of 3 seeds, 58.1 to 66.1)."
+        "SimCLR loses most with “crop only”: 61.8\u{a0}points of linear probe accuracy (mean of 3 seeds, 95\u{a0}% interval 58.1 to 66.1)."
     );
 }
 

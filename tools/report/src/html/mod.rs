@@ -163,7 +163,7 @@ fn curves(study: &Study) -> String {
 
 fn footer(study: &Study) -> String {
     format!(
-        "<footer><p>Made by diptych {} from {} under {}. Beside this page: results.csv, results.md, charts.svg and charts.png.</p></footer>\n",
+        "<footer><p>Made by diptych {} from {} under {}. Beside this page: results.csv, differences.csv, results.md, charts.svg and charts.png.</p></footer>\n",
         env!("CARGO_PKG_VERSION"),
         if study.runs.len() == 1 { "one run".to_string() } else { format!("{} runs", study.runs.len()) },
         seeds(study.seeds.len())

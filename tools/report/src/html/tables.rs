@@ -2,7 +2,7 @@
 
 use crate::chart::color;
 use crate::data::{Method, Metric, Study};
-use crate::statistics::{Sample, drop, level, random_level};
+use crate::statistics::{Sample, difference_of_drops, drop, interval, level, random_level};
 use crate::text::{escape, number};
 
 pub fn section(study: &Study) -> String {
@@ -11,13 +11,20 @@ pub fn section(study: &Study) -> String {
     }
     let mut html = String::from("<section id=\"tables\"><h2>The numbers</h2>\n");
     html.push_str(&format!(
-        "<p class=\"note\">Mean over {}, with the range beneath. A drop is the baseline's accuracy minus the variant's under the same seed.</p>\n",
-        study.seeds_behind()
+        "<p class=\"note\">Mean over {}, with the range beneath, and of drops the {:.0}\u{a0}% bootstrap interval where at least {} paired seeds give one. \
+         A drop is the baseline's accuracy minus the variant's under the same seed.</p>\n",
+        study.seeds_behind(),
+        interval::CONFIDENCE * 100.0,
+        interval::LEAST_SEEDS
     ));
     html.push_str("<h3>Accuracy, %</h3>\n");
     html.push_str(&levels(study));
     html.push_str("<h3>Drop from the baseline, points</h3>\n");
     html.push_str(&drops(study));
+    if study.methods.len() > 1 {
+        html.push_str("<h3>Difference of drops between methods, points</h3>\n");
+        html.push_str(&differences(study));
+    }
     html.push_str("</section>\n");
     html
 }
@@ -63,6 +70,14 @@ fn cell(sample: &Sample, planned: usize, first: bool) -> String {
     format!("<td class=\"{class}\">{}<br><small>{below}</small></td>", number(mean))
 }
 
+/// As [`cell`], with the interval of the mean and the number of pairs.
+fn paired_cell(sample: &Sample, first: bool) -> String {
+    let cell = cell(sample, usize::MAX, first);
+    let Some((low, high)) = sample.interval() else { return cell };
+    let interval = format!("<br>[{}, {}]</small></td>", number(low), number(high));
+    cell.replace("</small></td>", &interval)
+}
+
 /// The cells of one method, one per metric.
 fn cells(study: &Study, sample: impl Fn(&Metric) -> Sample) -> String {
     let metrics = study.metrics.iter().enumerate();
@@ -106,7 +121,12 @@ fn drops(study: &Study) -> String {
     let mut rows = String::new();
     for variant in study.variants.iter().filter(|variant| variant.id != study.baseline) {
         let of = |method: &Method| {
-            let mut cells = cells(study, |metric| drop(study, &metric.id, &method.id, &variant.id));
+            let metrics = study.metrics.iter().enumerate();
+            let mut cells: String = metrics
+                .map(|(index, metric)| {
+                    paired_cell(&drop(study, &metric.id, &method.id, &variant.id), index == 0)
+                })
+                .collect();
             if published {
                 let drop = study.reference_drop(&method.id, &variant.id);
                 cells.push_str(&format!("<td class=\"n\">{}</td>", drop.map_or("\u{2013}".into(), number)));
@@ -116,4 +136,26 @@ fn drops(study: &Study) -> String {
         rows.push_str(&row(&variant.label, &study.methods.iter().map(of).collect::<String>()));
     }
     table(study, &labels, &rows)
+}
+
+/// One row per variant and pair of methods; what the first loses above the second.
+fn differences(study: &Study) -> String {
+    let heads = study
+        .metrics
+        .iter()
+        .map(|metric| format!("<th class=\"n\" scope=\"col\">{}</th>", escape(&metric.label)));
+    let mut rows = String::new();
+    for variant in study.variants.iter().filter(|variant| variant.id != study.baseline) {
+        for (more, less) in study.pairs() {
+            let cells = study.metrics.iter().map(|metric| {
+                paired_cell(&difference_of_drops(study, &metric.id, &variant.id, &more.id, &less.id), false)
+            });
+            let label = format!("{}: {} above {}", variant.label, more.label, less.label);
+            rows.push_str(&row(&label, &cells.collect::<String>()));
+        }
+    }
+    format!(
+        "<div class=\"wide\"><table><thead><tr><th scope=\"col\">variant</th>{}</tr></thead><tbody>{rows}</tbody></table></div>\n",
+        heads.collect::<String>()
+    )
 }

@@ -21,7 +21,7 @@ mod loader;
 mod preview;
 mod worker;
 
-pub use augment::{Operator, UnknownOperator, View, ViewSet};
+pub use augment::{EditError, Operator, UnknownOperator, View, ViewSet};
 pub use collate::{Allocate, Batch, HeapAllocator, Memory};
 pub use counters::{Counters, StageCounters};
 pub use diptych_host::Size;

@@ -190,6 +190,57 @@ fn an_operator_that_is_not_there_cannot_be_removed() {
     assert_eq!(names, [["random_resized_crop", "horizontal_flip"]; 2]);
 }
 
+fn names_of(set: &str) -> Vec<Vec<String>> {
+    let set = try_views(&format!("{set}\n{VIEWS}")).unwrap();
+    let names = |view: &diptych_pipeline::View| {
+        view.operators.iter().map(|operator| operator.name.clone()).collect::<Vec<_>>()
+    };
+    set.views.iter().map(names).collect()
+}
+
+#[test]
+fn an_operator_can_be_taken_out_of_one_view_replaced_and_followed_by_another() {
+    let all = names_of("");
+
+    let one_view = names_of("remove = [\"view2.grayscale\"]");
+    assert_eq!(one_view, [all[0].clone(), vec!["random_resized_crop".into(), "horizontal_flip".into()]]);
+
+    let replaced =
+        names_of("replace = [{ operator = \"horizontal_flip\", id = \"solarize\", name = \"other\" }]");
+    let expected = all
+        .iter()
+        .map(|names| names.iter().map(|name| name.replace("horizontal_flip", "other")).collect::<Vec<_>>());
+    assert_eq!(replaced, expected.collect::<Vec<_>>());
+
+    let added =
+        names_of("add = [{ after = \"view1.random_resized_crop\", id = \"solarize\", name = \"other\" }]");
+    assert_eq!((added[0][1].as_str(), added[0].len()), ("other", all[0].len() + 1));
+    assert_eq!(added[1], all[1]);
+}
+
+#[test]
+fn what_is_wrong_with_an_added_or_replaced_operator_is_told_where_it_stands() {
+    let problem = |edit: &str| try_views(&format!("{edit}\n{VIEWS}")).unwrap_err();
+    for (edit, expected) in [
+        (
+            "add = [{ after = \"grayscal\", id = \"solarize\" }]",
+            "views.toml:1: add[0].after: no operator is called `grayscal`, did you mean `grayscale`?",
+        ),
+        ("add = [{ id = \"solarize\" }]", "views.toml:1: add[0].after: missing"),
+        (
+            "replace = [{ operator = \"horizontal_flip\", id = \"solarise\" }]",
+            "views.toml:1: replace[0].id: no augmentation is called \"solarise\"",
+        ),
+        (
+            "add = [{ after = \"horizontal_flip\", id = \"grayscale\" }]",
+            "views.toml:1: add[0].after: view `view1` already has an operator called `grayscale`; give the new one a `name`",
+        ),
+    ] {
+        let problems = problem(edit);
+        assert!(problems.starts_with(expected), "{expected}\nnot in\n{problems}");
+    }
+}
+
 #[test]
 fn a_consumer_that_leaves_ends_everything() {
     let folder = images(20);

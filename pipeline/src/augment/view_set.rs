@@ -2,7 +2,7 @@
 
 use std::ops::RangeInclusive;
 
-use diptych_config::{Table, nearest};
+use diptych_config::Table;
 use diptych_host::{InstanceError, Parameters, Registry, Size, read_parameters};
 
 use super::chain::{Chain, ChainError, Step, ViewKey};
@@ -47,26 +47,11 @@ pub struct Operator {
 
 const PROBABILITIES: RangeInclusive<f64> = 0.0..=1.0;
 
-/// A name that no operator of a set has.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("no operator is called `{name}`{}; there are {}", hint(.nearest), .known.join(", "))]
-pub struct UnknownOperator {
-    /// The name.
-    pub name: String,
-    /// The most similar one that exists.
-    pub nearest: Option<String>,
-    /// All that exist.
-    pub known: Vec<String>,
-}
-
-fn hint(nearest: &Option<String>) -> String {
-    nearest.as_ref().map_or(String::new(), |nearest| format!(", did you mean `{nearest}`?"))
-}
-
 impl ViewSet {
     /// Reads the table `[augmentations]` of a configuration: `views` itself or the file `set` that holds
-    /// them, then
-    /// `remove` or `only`, lists of names of operators to leave out or to keep.
+    /// them, then what changes them: `only` and `remove`, lists of names of operators to keep or to leave out, and the arrays
+    /// of operators `replace` (each with the `operator` whose place it takes) and `add` (each with the one that it comes
+    /// `after`). A name is meant in every view, `view.name` in one.
     pub fn read(table: &mut Table<'_>, registry: &Registry) -> ViewSet {
         let in_file = table.file("set", |file| Self::read_views(file, registry));
         let mut set = match in_file {
@@ -89,17 +74,7 @@ impl ViewSet {
                 ViewSet { views: Vec::new() }
             }
         };
-        let only = table.optional::<Vec<String>>("only");
-        let remove = table.or("remove", Vec::<String>::new());
-        // Names cannot be checked against a set that could not be read.
-        if !set.views.is_empty() {
-            if let Some(Err(error)) = only.map(|names| set.only(&names)) {
-                table.problem(Some("only"), error);
-            }
-            if let Err(error) = set.remove(&remove) {
-                table.problem(Some("remove"), error);
-            }
-        }
+        set.read_edits(table, registry);
         set
     }
 
@@ -114,24 +89,6 @@ impl ViewSet {
             table.problem(Some("views"), "found none, expected at least one view");
         }
         ViewSet { views }
-    }
-
-    /// Takes the operators called `names` out of every view. What the others draw stays as it was.
-    pub fn remove(&mut self, names: &[String]) -> Result<(), UnknownOperator> {
-        self.check_names(names)?;
-        for view in &mut self.views {
-            view.operators.retain(|operator| !names.contains(&operator.name));
-        }
-        Ok(())
-    }
-
-    /// Keeps only the operators called `names`.
-    pub fn only(&mut self, names: &[String]) -> Result<(), UnknownOperator> {
-        self.check_names(names)?;
-        for view in &mut self.views {
-            view.operators.retain(|operator| names.contains(&operator.name));
-        }
-        Ok(())
     }
 
     /// The set as TOML that [`read`](Self::read) reads back: every name, probability and parameter,
@@ -163,23 +120,6 @@ impl ViewSet {
     /// Instances of all operators, for one worker.
     pub(crate) fn chains(&self) -> Result<Vec<Chain>, InstanceError> {
         self.views.iter().map(View::chain).collect()
-    }
-
-    fn check_names(&self, names: &[String]) -> Result<(), UnknownOperator> {
-        let mut known: Vec<&str> = Vec::new();
-        for operator in self.views.iter().flat_map(|view| &view.operators) {
-            if !known.contains(&operator.name.as_str()) {
-                known.push(&operator.name);
-            }
-        }
-        let unknown = names.iter().find(|name| !known.contains(&name.as_str()));
-        unknown.map_or(Ok(()), |name| {
-            Err(UnknownOperator {
-                name: name.clone(),
-                nearest: nearest(name, known.iter().copied()).map(str::to_string),
-                known: known.iter().map(|name| name.to_string()).collect(),
-            })
-        })
     }
 }
 
@@ -234,7 +174,7 @@ impl View {
 
 impl Operator {
     /// `None` when the component is unknown, which is then reported.
-    fn read(table: &mut Table<'_>, registry: &Registry) -> Option<Operator> {
+    pub(super) fn read(table: &mut Table<'_>, registry: &Registry) -> Option<Operator> {
         let has_id = table.has("id");
         let id: String = table.required("id");
         let component = match registry.augmentation(&id) {

@@ -217,6 +217,23 @@ impl<'a> Value<'a> {
         }
     }
 
+    /// The value without its place, to be written elsewhere; `None` of a date that TOML's own type does not hold.
+    pub fn to_toml(self) -> Option<toml::Value> {
+        let of = |node: &'a Node| Value { node }.to_toml();
+        Some(match &self.node.data {
+            Data::String(text) => text.clone().into(),
+            Data::Integer(number) => (*number).into(),
+            Data::Float(number) => (*number).into(),
+            Data::Boolean(flag) => (*flag).into(),
+            Data::Datetime(text) => toml::Value::Datetime(text.parse().ok()?),
+            Data::Array(items) => toml::Value::Array(items.iter().map(of).collect::<Option<_>>()?),
+            Data::Table(entries) => {
+                let entry = |(key, node): &'a (String, Node)| Some((key.clone(), of(node)?));
+                toml::Value::Table(entries.iter().map(entry).collect::<Option<_>>()?)
+            }
+        })
+    }
+
     /// The error for a value that is not `what` (`a number from 0 to 1`): says what was found.
     pub fn expected(self, what: impl std::fmt::Display) -> Wrong {
         Wrong {

@@ -183,3 +183,11 @@ fn a_key_given_twice_is_an_error() {
     let found = problems("a = 1\na = 2\n", |table| table.or("a", 0_i64));
     assert!(found.starts_with("run.toml:2: not valid TOML: "), "{found}");
 }
+
+#[test]
+fn a_value_can_be_written_elsewhere_as_it_stands() {
+    let text = "x = { id = \"crop\", area = [0.08, 1], on = true, since = 2026-01-01 }";
+    let document = Document::parse(text, "x.toml").unwrap();
+    let value = document.read(|table| table.value("x").unwrap().to_toml().unwrap()).unwrap();
+    assert_eq!(Some(&value), text.parse::<toml::Table>().unwrap().get("x"));
+}

@@ -3,9 +3,12 @@
 use std::path::{Path, PathBuf};
 
 use diptych_config::{Document, Problems, Table};
+use serde::{Deserialize, Serialize};
+
+use crate::variants::{self, Variant};
 
 /// A study as its file says it.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct StudyConfig {
     /// For files and provenance.
     pub name: String,
@@ -32,7 +35,7 @@ pub struct StudyConfig {
 }
 
 /// `[bases.ID]`
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Base {
     /// Part of run names.
     pub id: String,
@@ -44,19 +47,8 @@ pub struct Base {
     pub sets: Vec<String>,
 }
 
-/// `[variants.ID]`
-#[derive(Clone, Debug, PartialEq)]
-pub struct Variant {
-    /// Part of run names.
-    pub id: String,
-    /// As tables call it.
-    pub label: String,
-    /// Overrides, those of `remove` and `only` among them.
-    pub sets: Vec<String>,
-}
-
 /// `[reference]`
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Reference {
     /// Who measured what.
     pub source: String,
@@ -75,8 +67,7 @@ impl StudyConfig {
         let name = table.or("name", default_name);
         let bases: Vec<Base> =
             table.named_tables("bases", Base::read).into_iter().map(|(_, base)| base).collect();
-        let variants: Vec<Variant> =
-            table.named_tables("variants", Variant::read).into_iter().map(|(_, variant)| variant).collect();
+        let variants = variants::read_all(table);
         if bases.is_empty() {
             table.problem(
                 Some("bases"),
@@ -84,7 +75,10 @@ impl StudyConfig {
             );
         }
         if variants.is_empty() {
-            table.problem(Some("variants"), "found none, expected at least one, as in [variants.baseline]");
+            table.problem(
+                Some("variants"),
+                "found none, expected at least one, as in [variants.baseline]; or [[axes]]",
+            );
         }
         let baseline = table.or("baseline", "baseline".to_string());
         if !variants.is_empty() && variants.iter().all(|variant| variant.id != baseline) {
@@ -123,22 +117,6 @@ impl Base {
     }
 }
 
-impl Variant {
-    fn read(id: &str, table: &mut Table<'_>) -> Variant {
-        check_id(id, table);
-        let mut sets = Vec::new();
-        for key in ["remove", "only"] {
-            if let Some(names) = table.optional::<Vec<String>>(key) {
-                let names: Vec<String> =
-                    names.into_iter().map(|name| toml::Value::from(name).to_string()).collect();
-                sets.push(format!("augmentations.{key}=[{}]", names.join(", ")));
-            }
-        }
-        sets.extend(read_sets(table));
-        Variant { id: id.into(), label: table.or("label", id.replace('_', " ")), sets }
-    }
-}
-
 impl Reference {
     fn read(table: &mut Table<'_>, bases: &[Base], variants: &[Variant]) -> Reference {
         let source = table.required("source");
@@ -159,7 +137,7 @@ impl Reference {
 }
 
 /// Ids become folder names and columns.
-fn check_id(id: &str, table: &mut Table<'_>) {
+pub(crate) fn check_id(id: &str, table: &mut Table<'_>) {
     if !id.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-".contains(&byte)) {
         table.problem(
             None,
@@ -198,7 +176,7 @@ fn read_seeds(table: &mut Table<'_>) -> Vec<u64> {
     seeds
 }
 
-fn read_sets(table: &mut Table<'_>) -> Vec<String> {
+pub(crate) fn read_sets(table: &mut Table<'_>) -> Vec<String> {
     let sets: Vec<String> = table.or("set", Vec::new());
     if let Some(set) = sets.iter().find(|set| !set.contains('=')) {
         table.problem(

@@ -14,6 +14,7 @@ mod progress;
 mod runner;
 mod sheets;
 mod tables;
+mod variants;
 
 use std::fmt;
 use std::fs;
@@ -23,8 +24,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::{Context, Result};
 
-pub use config::{Base, Reference, StudyConfig, Variant};
+pub use config::{Base, Reference, StudyConfig};
 pub use plan::{PlannedRun, plan};
+pub use variants::{Combine, Variant};
 
 use runner::{Outcome, Outcomes, Ran, Runner};
 

@@ -95,6 +95,8 @@ fn every_protocol_of_a_file_has_its_section_and_says_what_it_was_measured_on() {
     // Stripes of two directions are told apart by whatever features.
     assert!(json["linear"]["top1"].as_f64().unwrap() > 0.9);
     assert_eq!(json["linear"]["measured_on"]["choice"]["split"], "held out of train");
+    assert_eq!(json["knn_k5"]["measured_on"]["settings"]["k"], 5, "its own of several");
+    assert_eq!(json["semi_supervised_25_percent"]["measured_on"]["settings"]["fraction"], 0.25);
     assert_eq!(json["linear_sgd"]["grid"].as_array().unwrap().len(), 2);
     assert_eq!(json["fine_tune"]["measured_on"]["fit"][0]["samples"], 48, "fitted again on all");
     let table = evaluation.to_string();

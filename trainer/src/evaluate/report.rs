@@ -165,7 +165,15 @@ impl Evaluation {
         map.insert("metric".into(), json!(self.protocol.get("metric")));
         map.insert("view_size".into(), json!(section.roles.view_size));
         map.insert("augmentations".into(), json!(self.protocol.get("augmentations")));
-        map.insert("settings".into(), json!(self.protocol.get(section.protocol)));
+        let mut settings = json!(self.protocol.get(section.protocol));
+        // Of what has a section for each value, this section's alone.
+        for (list, own) in [("k", "k"), ("fractions", "fraction")] {
+            if let (Some(settings), Some(value)) = (settings.as_object_mut(), section.figures.get(own)) {
+                settings.remove(list);
+                settings.insert(own.into(), value.clone());
+            }
+        }
+        map.insert("settings".into(), settings);
         map.insert("fit".into(), section.roles.fit.iter().map(EvaluatedSet::to_json).collect());
         if let Some(choice) = &section.roles.choice {
             map.insert("choice".into(), choice.to_json());

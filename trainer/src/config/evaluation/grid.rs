@@ -40,6 +40,8 @@ fn spaced(table: &mut Table<'_>, zero: bool) -> Vec<f64> {
         let share = f64::from(index) / f64::from(count.max(2) - 1);
         from.max(f64::MIN_POSITIVE).log10() * (1.0 - share) + to.max(f64::MIN_POSITIVE).log10() * share
     };
+    // To 12 digits, so that 1e-4 is just that.
+    let rounded = |value: f64| format!("{value:.11e}").parse().unwrap_or(value);
     let zeros = none.then_some(0.0);
-    zeros.into_iter().chain((0..count).map(|index| 10f64.powf(exponent(index)))).collect()
+    zeros.into_iter().chain((0..count).map(|index| rounded(10f64.powf(exponent(index))))).collect()
 }

@@ -30,6 +30,6 @@ pub use loader::{Loader, LoaderOptions, Skipped, Unreadable};
 pub use preview::{Preview, RenderedView};
 pub use sampler::{Cursor, Order, Share};
 pub use source::{
-    FolderSource, Form, Format, ListFields, ListSource, ParquetFields, ParquetSource, RawSource, SampleData,
-    SampleInfo, Source, SourceConfig, SourceError, Split, TarSource, WithoutLabels,
+    FolderSource, Form, Format, ListFields, ListSource, MultiLabels, ParquetFields, ParquetSource, RawSource,
+    SampleData, SampleInfo, Source, SourceConfig, SourceError, Split, TarSource, WithoutLabels,
 };

@@ -145,7 +145,7 @@ fn fine_tuning_learns_what_an_untrained_classifier_does_not_know() {
     let text = "[fine_tune]\nsteps = 60\nbatch_size = 16\nlearning_rates = [0.05]\naugmentations = { set = CROPS }\n";
     let evaluation = judge(&out, &protocol(text, &[])).unwrap();
     let section = evaluation.section("fine_tune").unwrap();
-    assert!(section.accuracy.top1 > 0.9, "{evaluation}");
+    assert!(section.measured.top1().unwrap() > 0.9, "{evaluation}");
     assert!(section.trials[0].result.is_none(), "one setting is no choice");
 }
 
@@ -198,4 +198,32 @@ fn unlike_evaluations_are_not_compared() {
         message.contains("knn.layer: \"embedding\" in") && message.contains("knn.settings.k"),
         "{message}"
     );
+}
+
+#[test]
+fn images_of_several_classes_are_judged_by_their_mean_average_precision() {
+    let folder = TempDir::new().unwrap();
+    let out = run_in(folder.path());
+    let images = RUN.path().join("images");
+    let list = folder.path().join("list.csv");
+    let mut text = "path,labels\n".to_owned();
+    for class in 0..2 {
+        for number in 0..24 {
+            // Class `bright` goes across the two kinds of stripes.
+            let more = if number >= 12 { ";bright" } else { "" };
+            text += &format!("{}/class{class}/{number}.png,stripes{class}{more}\n", images.display());
+        }
+    }
+    std::fs::write(&list, text).unwrap();
+    let sets = ["train", "test"].map(|split| format!("data.{split}={:?}", list.display().to_string()));
+    let sets = [&*sets[0], &*sets[1]];
+    let evaluation = judge(&out, &protocol("[linear]\nl2 = [1e-4, 1e-2]\n", &sets)).unwrap();
+    let json = evaluation.to_json();
+    assert_eq!(evaluation.classes, ["bright", "stripes0", "stripes1"]);
+    assert!(json["linear"]["mean_average_precision"].as_f64().unwrap() > 0.9, "{evaluation}");
+    assert!(json["linear"]["top1"].is_null() && evaluation.to_string().contains("mean average precision"));
+    let message = judge(&out, &protocol("[linear]\n[knn]\n", &sets)).unwrap_err().to_string();
+    assert!(message.contains("expected one for [knn]") && message.contains("only [linear]"), "{message}");
+    let message = judge(&out, &protocol("[linear]\n", &sets[..1])).unwrap_err().to_string();
+    assert!(message.contains("found one class for each of the test images"), "{message}");
 }

@@ -131,7 +131,7 @@ fn a_trained_and_a_random_encoder_are_evaluated() {
         assert_eq!((evaluation.train.samples, evaluation.test.samples), (48, 48));
         assert_eq!(evaluation.classes, ["class0", "class1"]);
         // Horizontal against vertical stripes, judged on the images that it was fitted on.
-        assert!(evaluation.section("linear").unwrap().accuracy.top1 > 0.9, "{evaluation}");
+        assert!(evaluation.section("linear").unwrap().measured.top1().unwrap() > 0.9, "{evaluation}");
         let json: serde_json::Value =
             serde_json::from_str(&std::fs::read_to_string(out.join(file)).unwrap()).unwrap();
         assert_eq!(json["random_init"], random_init);

@@ -1,6 +1,6 @@
 //! Labels as data sets store them, numbers or texts, and the classes that they tell.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::path::Path;
 
 use super::SourceError;
@@ -23,6 +23,28 @@ impl Label {
             serde_json::Value::Number(number) => number.as_i64().map(Label::Number),
             _ => None,
         }
+    }
+}
+
+/// Classes of samples that may have several each.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MultiLabels {
+    /// Names, sorted.
+    pub classes: Vec<String>,
+    /// Per sample, indices among them, rising; empty for a sample of none.
+    pub labels: Vec<Vec<i64>>,
+}
+
+impl MultiLabels {
+    /// From the names of each sample's classes.
+    pub(super) fn new(names: &[Vec<String>]) -> MultiLabels {
+        let classes: BTreeSet<&str> = names.iter().flatten().map(String::as_str).collect();
+        let places: HashMap<&str, i64> = classes.iter().copied().zip(0..).collect();
+        let labels = names.iter().map(|names| {
+            let labels: BTreeSet<i64> = names.iter().map(|name| places[name.as_str()]).collect();
+            labels.into_iter().collect()
+        });
+        MultiLabels { labels: labels.collect(), classes: classes.into_iter().map(str::to_string).collect() }
     }
 }
 
@@ -176,6 +198,15 @@ mod tests {
         let mixed = labels(&[Label::Number(0), text("x")], None).unwrap_err();
         assert!(mixed.contains("for sample 1, expected a number as for sample 0"), "{mixed}");
         assert!(labels(&[Label::Number(i64::MAX)], None).unwrap_err().contains("expected 0 to 999999"));
+    }
+
+    #[test]
+    fn several_classes_are_sorted_and_counted_once() {
+        let names = [vec!["dog", "cat", "dog"], vec![], vec!["ant"]];
+        let names = names.map(|names| names.into_iter().map(String::from).collect());
+        let found = MultiLabels::new(&names);
+        assert_eq!(found.classes, ["ant", "cat", "dog"]);
+        assert_eq!(found.labels, [vec![1, 2], vec![], vec![0]]);
     }
 
     #[test]

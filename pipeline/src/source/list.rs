@@ -1,5 +1,7 @@
 //! Lists: a CSV or JSON Lines file that names an image, and perhaps its label, in each row.
 //!
+//! Images of several classes each have them in a column `labels`, as `cat;dog`, or in a JSON array.
+//!
 //! Paths are relative to the list's folder. Files are not looked at when the list is opened: one that is missing is an
 //! error of its own sample.
 
@@ -10,7 +12,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
-use super::labels::{Label, Labels};
+use super::labels::{Label, Labels, MultiLabels};
 use super::{Form, SampleData, SampleInfo, Source, SourceError, names};
 use crate::error::ReadError;
 use crate::random;
@@ -18,6 +20,9 @@ use crate::random;
 /// What the names of lists end with.
 pub(super) const CSV_SUFFIXES: [&str; 1] = [".csv"];
 pub(super) const JSONL_SUFFIXES: [&str; 2] = [".jsonl", ".ndjson"];
+
+/// The column of several classes.
+const SEVERAL: &str = "labels";
 
 /// Malformed rows that an error shows; it counts the others.
 const SHOWN: usize = 5;
@@ -31,6 +36,7 @@ pub struct ListSource {
     paths: Vec<Box<str>>,
     ids: Vec<u64>,
     labels: Labels,
+    several: Option<MultiLabels>,
     identity: String,
 }
 
@@ -39,7 +45,7 @@ pub struct ListSource {
 pub struct ListFields<'a> {
     /// The image's path.
     pub image: &'a str,
-    /// Its label; `None` for `label` where there is such a field.
+    /// Its label; `None` for `label`, or `labels`, where there is such a field.
     pub label: Option<&'a str>,
 }
 
@@ -54,6 +60,8 @@ impl Default for ListFields<'_> {
 struct Rows {
     paths: Vec<Box<str>>,
     labels: Vec<Option<Label>>,
+    /// Of each row, in a list of several classes; empty in another.
+    several: Vec<Vec<String>>,
     malformed: Vec<String>,
     malformed_count: usize,
 }
@@ -71,7 +79,7 @@ impl ListSource {
     }
 
     fn new(list: &Path, rows: Rows) -> Result<ListSource, SourceError> {
-        let Rows { paths, labels, malformed, malformed_count } = rows;
+        let Rows { paths, labels, several, malformed, malformed_count } = rows;
         let refuse = |found: String, remedy: &str| SourceError::Unfit {
             path: list.to_path_buf(),
             found,
@@ -93,14 +101,18 @@ impl ListSource {
             |index| full_name(&folder, &paths[index], index),
         );
         let labels = Labels::new(labels, None, list, |index| paths[index].to_string())?;
+        let several = (several.len() == paths.len()).then(|| MultiLabels::new(&several));
         let mut hasher = random::hasher("list source");
         for (index, path) in paths.iter().enumerate() {
             hasher.write(&(path.len() as u64).to_le_bytes());
             hasher.write(path.as_bytes());
             hasher.write(&labels.get(index).unwrap_or(-1).to_le_bytes());
+            for label in several.iter().flat_map(|several| &several.labels[index]) {
+                hasher.write(&label.to_le_bytes());
+            }
         }
         let identity = format!("{:016x}", hasher.finish());
-        Ok(ListSource { list: list.to_path_buf(), folder, paths, ids, labels, identity })
+        Ok(ListSource { list: list.to_path_buf(), folder, paths, ids, labels, several, identity })
     }
 }
 
@@ -134,12 +146,20 @@ impl Source for ListSource {
         self.labels.classes()
     }
 
+    fn multi_labels(&self) -> Option<&MultiLabels> {
+        self.several.as_ref()
+    }
+
     fn identity(&self) -> String {
         self.identity.clone()
     }
 
     fn summary(&self) -> String {
-        format!("{} images listed in {}, {}", self.len(), self.list.display(), self.labels.summary())
+        let labels = match &self.several {
+            Some(several) => format!("several of {} classes each", several.classes.len()),
+            None => self.labels.summary(),
+        };
+        format!("{} images listed in {}, {labels}", self.len(), self.list.display())
     }
 }
 
@@ -184,8 +204,9 @@ fn csv_rows(path: &Path, fields: ListFields) -> Result<Rows, SourceError> {
     let image = place(fields.image).ok_or_else(|| missing(fields.image))?;
     let label = match fields.label {
         Some(field) => Some(place(field).ok_or_else(|| missing(field))?),
-        None => place("label"),
+        None => place("label").or_else(|| place(SEVERAL)),
     };
+    let several = label.is_some_and(|label| columns[label] == SEVERAL);
 
     let mut rows = Rows::default();
     let mut texts: Vec<Option<String>> = Vec::new();
@@ -209,7 +230,13 @@ fn csv_rows(path: &Path, fields: ListFields) -> Result<Rows, SourceError> {
             Some(path) => {
                 rows.paths.push(path.into());
                 let text = label.and_then(|label| record.get(label)).filter(|text| !text.is_empty());
-                texts.push(text.map(str::to_string));
+                if several {
+                    let names = text.unwrap_or_default().split(';').map(str::trim);
+                    rows.several.push(names.filter(|name| !name.is_empty()).map(String::from).collect());
+                    texts.push(None);
+                } else {
+                    texts.push(text.map(str::to_string));
+                }
             }
         }
     }
@@ -225,7 +252,6 @@ fn csv_rows(path: &Path, fields: ListFields) -> Result<Rows, SourceError> {
 fn json_rows(path: &Path, fields: ListFields) -> Result<Rows, SourceError> {
     let text =
         std::fs::read(path).map_err(|error| SourceError::Unreadable { path: path.to_path_buf(), error })?;
-    let label_field = fields.label.unwrap_or("label");
     let mut rows = Rows::default();
     for (line, row) in (1..).zip(text.split(|byte| *byte == b'\n')) {
         if row.trim_ascii().is_empty() {
@@ -242,6 +268,29 @@ fn json_rows(path: &Path, fields: ListFields) -> Result<Rows, SourceError> {
             rows.malformed(line, format!("no text in {:?}", fields.image));
             continue;
         };
+        let first_of = || ["label", SEVERAL].into_iter().find(|field| row.get(field).is_some());
+        let label_field = fields.label.or_else(first_of).unwrap_or("label");
+        if let Some(Value::Array(names)) = row.get(label_field) {
+            let Some(names) = names.iter().map(class_name).collect() else {
+                rows.malformed(
+                    line,
+                    format!("{label_field:?} with other items than whole numbers and texts"),
+                );
+                continue;
+            };
+            if rows.several.len() < rows.paths.len() {
+                rows.malformed(line, format!("an array in {label_field:?}, expected one label as before"));
+                continue;
+            }
+            rows.paths.push(path.into());
+            rows.labels.push(None);
+            rows.several.push(names);
+            continue;
+        }
+        if !rows.several.is_empty() {
+            rows.malformed(line, format!("no array in {label_field:?}, expected one as before"));
+            continue;
+        }
         let label = match row.get(label_field) {
             None if fields.label.is_some() => {
                 rows.malformed(line, format!("no {label_field:?}"));
@@ -260,6 +309,15 @@ fn json_rows(path: &Path, fields: ListFields) -> Result<Rows, SourceError> {
         rows.labels.push(label);
     }
     Ok(rows)
+}
+
+/// One of several classes: a text, or a whole number.
+fn class_name(item: &Value) -> Option<String> {
+    match item {
+        Value::String(text) => Some(text.clone()),
+        Value::Number(number) => number.as_i64().map(|number| number.to_string()),
+        _ => None,
+    }
 }
 
 #[cfg(test)]
@@ -336,6 +394,29 @@ mod tests {
             assert_eq!(json.sample(index), csv.sample(index));
         }
         assert_eq!((json.classes(), json.identity()), (csv.classes(), csv.identity()));
+    }
+
+    #[test]
+    fn images_of_several_classes_have_them_in_a_column_or_in_an_array() {
+        let json = "{\"path\": \"a.png\", \"labels\": [\"dog\", \"cat\"]}\n{\"path\": \"sub/b.c.png\", \"labels\": []}";
+        let (folder, list) = folder("list.jsonl", json);
+        let csv = folder.path().join("list.csv");
+        std::fs::write(&csv, "path,labels\na.png,dog; cat\nsub/b.c.png,\n").unwrap();
+        let json = ListSource::jsonl(&list, ListFields::default()).unwrap();
+        let csv = ListSource::csv(&csv, ListFields::default()).unwrap();
+        let several = json.multi_labels().unwrap();
+        assert_eq!(
+            (several.classes.join(" "), &several.labels),
+            ("cat dog".into(), &vec![vec![0, 1], vec![]])
+        );
+        assert_eq!(csv.multi_labels(), Some(several));
+        assert_eq!(csv.identity(), json.identity());
+        // Who knows of one class a sample sees none.
+        assert_eq!((json.classes(), json.sample(0).label), (None, None));
+        let mixed = "{\"path\": \"a.png\", \"label\": [1]}\n{\"path\": \"b\", \"label\": 1}\n{\"path\": \"c\", \"label\": [[]]}";
+        std::fs::write(&list, mixed).unwrap();
+        let text = refusal(ListSource::jsonl(&list, ListFields::default()), &list);
+        assert!(text.contains("line 2: no array in \"label\", expected one as before; line 3: "), "{text}");
     }
 
     #[test]

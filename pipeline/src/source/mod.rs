@@ -20,6 +20,7 @@ mod unlabelled;
 
 pub use config::{Format, SourceConfig};
 pub use folder::FolderSource;
+pub use labels::MultiLabels;
 pub use list::{ListFields, ListSource};
 pub use parquet::{ParquetFields, ParquetSource};
 pub use raw::{RawSource, Split};
@@ -88,6 +89,13 @@ pub trait Source: Send + Sync {
 
     /// Names of the classes in the order of the labels; `None` without labels.
     fn classes(&self) -> Option<&[String]>;
+
+    /// The classes of samples that may have several each, or none; `None` where each has one, or nothing is known. Such a
+    /// source has no [`classes`](Self::classes) and no labels otherwise: whoever knows of one class a sample takes it for
+    /// unlabelled.
+    fn multi_labels(&self) -> Option<&MultiLabels> {
+        None
+    }
 
     /// Changes when samples are added, removed, renamed or change size: two runs on sources of one identity
     /// saw the same files. 16 hexadecimal digits.

@@ -1,9 +1,10 @@
 //! The choice among the settings of a grid, by images that are neither fitted on nor test images.
 
 use serde_json::{Map, Value, json};
-use tch::{Kind, Reduction, Tensor};
+use tch::{Kind, Tensor};
 
-use super::accuracy::Accuracy;
+use super::logistic::{cross_entropy, one_hot};
+use super::measured::Measured;
 use crate::config::Metric;
 
 /// One setting of a grid, and how it did.
@@ -22,7 +23,7 @@ pub enum TrialResult {
     Diverged,
     /// It ended well.
     Measured {
-        /// By the evaluation's metric, a fraction of 1.
+        /// By the evaluation's metric, a fraction of 1; of samples of several classes the mean average precision.
         accuracy: f64,
         /// Mean, which decides between equal accuracies.
         cross_entropy: f64,
@@ -30,20 +31,18 @@ pub enum TrialResult {
 }
 
 impl TrialResult {
-    /// Of `scores` (logits, float [samples, classes]) against `labels`.
+    /// Of `scores` (logits, float [samples, classes]) against `labels`, as [`Measured::of`] takes them.
     pub(super) fn of(metric: Metric, scores: &Tensor, labels: &Tensor) -> TrialResult {
         let classes = scores.size()[1];
-        let cross_entropy = scores
-            .to_kind(Kind::Double)
-            .cross_entropy_loss::<Tensor>(labels, None, Reduction::Mean, -100, 0.0)
-            .double_value(&[]);
+        let several = labels.dim() == 2;
+        let targets = if several { labels.shallow_clone() } else { one_hot(labels, classes) };
+        let cross_entropy = cross_entropy(&scores.to_kind(Kind::Double), &targets, several).double_value(&[]);
         if !cross_entropy.is_finite() {
             return TrialResult::Diverged;
         }
-        let accuracy = Accuracy::of(scores, labels, classes);
-        let accuracy = match metric {
-            Metric::Top1 => accuracy.top1,
-            Metric::MeanPerClass => accuracy.mean_per_class(),
+        let accuracy = match Measured::of(scores, labels, classes) {
+            Measured::Accuracy(accuracy) if metric == Metric::Top1 => accuracy.top1,
+            measured => measured.mean_over_classes(),
         };
         TrialResult::Measured { accuracy, cross_entropy }
     }

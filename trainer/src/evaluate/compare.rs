@@ -31,8 +31,17 @@ pub struct ComparedRun {
     pub fingerprint: String,
     /// Optimizer steps that the weights were trained for.
     pub step: u64,
-    /// Top-1 and mean per class, in the order of the sections; none where a section is missing.
-    pub accuracies: Vec<Option<[f64; 2]>>,
+    /// In the order of the sections; none where a section is missing.
+    pub accuracies: Vec<Option<Compared>>,
+}
+
+/// The numbers of a section that are compared, fractions of 1.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Compared {
+    /// None of samples of several classes.
+    pub top1: Option<f64>,
+    /// Mean accuracy per class, or of samples of several classes the mean average precision.
+    pub mean: f64,
 }
 
 /// Reads `evaluation.json` files, or those of runs' folders.
@@ -92,8 +101,9 @@ fn found_sections(file: &Map<String, Value>) -> impl Iterator<Item = (&String, &
     file.iter().filter(|(_, value)| value.get("per_class").is_some())
 }
 
-fn accuracies(section: &Value) -> Option<[f64; 2]> {
-    Some([section["top1"].as_f64()?, section["mean_per_class"].as_f64()?])
+fn accuracies(section: &Value) -> Option<Compared> {
+    let mean = section["mean_per_class"].as_f64().or(section["mean_average_precision"].as_f64())?;
+    Some(Compared { top1: section["top1"].as_f64(), mean })
 }
 
 fn conditions(path: &Path, name: &str, section: &Value) -> Result<toml::Table> {
@@ -118,8 +128,14 @@ impl Comparison {
             map.insert("fingerprint".into(), json!(row.fingerprint));
             map.insert("step".into(), json!(row.step));
             for (name, accuracies) in self.sections.iter().zip(&row.accuracies) {
-                if let Some([top1, mean_per_class]) = accuracies {
-                    map.insert(name.clone(), json!({ "top1": top1, "mean_per_class": mean_per_class }));
+                match accuracies {
+                    Some(Compared { top1: Some(top1), mean }) => {
+                        drop(map.insert(name.clone(), json!({ "top1": top1, "mean_per_class": mean })));
+                    }
+                    Some(Compared { top1: None, mean }) => {
+                        drop(map.insert(name.clone(), json!({ "mean_average_precision": mean })));
+                    }
+                    None => {}
                 }
             }
             Value::from(map)
@@ -142,14 +158,18 @@ impl fmt::Display for Comparison {
         for (name, row) in names.iter().zip(&self.rows) {
             write!(formatter, "{name:width$}  {:16}  {:>8}", row.fingerprint, row.step)?;
             for (accuracies, column) in row.accuracies.iter().zip(&columns) {
-                let text = accuracies.map_or("-".into(), |[top1, mean]| {
-                    format!("{:.1} % ({:.1} %)", top1 * 100.0, mean * 100.0)
-                });
+                let text = match accuracies {
+                    Some(Compared { top1: Some(top1), mean }) => {
+                        format!("{:.1} % ({:.1} %)", top1 * 100.0, mean * 100.0)
+                    }
+                    Some(Compared { top1: None, mean }) => format!("({:.1} %)", mean * 100.0),
+                    None => "-".into(),
+                };
                 write!(formatter, "  {text:>column$}")?;
             }
             writeln!(formatter)?;
         }
-        writeln!(formatter, "\ntop-1, and in brackets the mean per class")
+        writeln!(formatter, "\ntop-1, and in brackets the mean over classes")
     }
 }
 
@@ -179,7 +199,7 @@ mod tests {
             [write(folder.path(), "a.json", 32, "11", 5), write(folder.path(), "b.json", 32, "11", 10)];
         let comparison = compare(&paths).unwrap();
         assert_eq!(comparison.sections, ["linear"]);
-        assert_eq!(comparison.rows[1].accuracies, [Some([0.5, 0.25])]);
+        assert_eq!(comparison.rows[1].accuracies, [Some(Compared { top1: Some(0.5), mean: 0.25 })]);
         let table = comparison.to_string();
         assert!(table.contains("50.0 % (25.0 %)") && table.contains("10"), "{table}");
         assert_eq!(comparison.to_json()[0]["linear"]["top1"], 0.5);

@@ -23,7 +23,7 @@ pub(super) struct Fitted {
     pub chosen: usize,
 }
 
-/// Labelled features, [samples, features] and int64 [samples].
+/// Labelled features, [samples, features], and labels as [`Measured::of`](super::measured::Measured::of) takes them.
 pub(super) struct Labelled {
     values: Tensor,
     labels: Tensor,

@@ -1,7 +1,10 @@
-//! Multinomial logistic regression on frozen features, fitted by L-BFGS in double precision:
-//! mean cross-entropy + lambda / 2 * |W|^2, the bias unpenalised.
+//! Logistic regression on frozen features, fitted by L-BFGS in double precision: mean cross-entropy + lambda / 2 * |W|^2, the
+//! bias unpenalised.
+//!
+//! Multinomial where each sample has one class. Where samples may have several, one against the rest for each class, and the
+//! cross-entropies of a sample's classes are added.
 
-use tch::{Kind, Reduction, Tensor};
+use tch::{Kind, Tensor};
 
 use super::lbfgs::{LbfgsOptions, minimise};
 
@@ -27,7 +30,8 @@ pub struct Fit {
 }
 
 impl LinearClassifier {
-    /// Fits `features` (double [samples, features]) to `labels` (int64 [samples], below `classes`). `start` is the
+    /// Fits `features` (double [samples, features]) to `labels`: int64 [samples], below `classes`, or where samples may have
+    /// several classes double [samples, classes], 1 for those that a sample has. `start` is the
     /// classifier to begin from: along a path of lambdas the last one is near the next.
     pub fn fit(
         features: &Tensor,
@@ -37,7 +41,8 @@ impl LinearClassifier {
         start: Option<&LinearClassifier>,
     ) -> LinearClassifier {
         let (samples, width) = features.size2().expect("features have two dimensions");
-        let targets = one_hot(labels, classes);
+        let several = labels.dim() == 2;
+        let targets = if several { labels.shallow_clone() } else { one_hot(labels, classes) };
         // Weight and bias are one [features + 1, classes] matrix, the bias its last row.
         let start = match start {
             Some(start) => Tensor::cat(&[&start.weight, &start.bias.unsqueeze(0)], 0),
@@ -49,11 +54,11 @@ impl LinearClassifier {
                 let weight = point.narrow(0, 0, width);
                 let bias = point.narrow(0, width, 1);
                 let logits = features.matmul(&weight) + &bias;
-                let log_shares = logits.log_softmax(1, Kind::Double);
                 let penalty = weight.square().sum(Kind::Double) * (lambda / 2.0);
-                let value = (&log_shares * &targets).sum(Kind::Double) * (-1.0 / samples as f64) + penalty;
-                // d/dlogits of the mean cross-entropy: (softmax - one-hot) / samples.
-                let residual = (log_shares.exp() - &targets) / samples as f64;
+                let value = cross_entropy(&logits, &targets, several) + penalty;
+                // d/dlogits of the mean cross-entropy: (softmax or sigmoid - target) / samples.
+                let shares = if several { logits.sigmoid() } else { logits.softmax(1, Kind::Double) };
+                let residual = (shares - &targets) / samples as f64;
                 let weight_gradient = features.tr().matmul(&residual) + &weight * lambda;
                 let bias_gradient = residual.sum_dim_intlist(0, true, Kind::Double);
                 (value.double_value(&[]), Tensor::cat(&[weight_gradient, bias_gradient], 0))
@@ -74,16 +79,22 @@ impl LinearClassifier {
     pub fn scores(&self, features: &Tensor) -> Tensor {
         features.matmul(&self.weight) + &self.bias
     }
-
-    /// Mean cross-entropy on `features`.
-    pub fn cross_entropy(&self, features: &Tensor, labels: &Tensor) -> f64 {
-        self.scores(features)
-            .cross_entropy_loss::<Tensor>(labels, None, Reduction::Mean, -100, 0.0)
-            .double_value(&[])
-    }
 }
 
-fn one_hot(labels: &Tensor, classes: i64) -> Tensor {
+/// Mean over samples, a scalar; of logits and targets [samples, classes].
+pub(super) fn cross_entropy(logits: &Tensor, targets: &Tensor, several: bool) -> Tensor {
+    let samples = logits.size()[0] as f64;
+    let sum = if several {
+        // -t log sigmoid(x) - (1 - t) log(1 - sigmoid(x)) = log(1 + exp(x)) - t x, which softplus has without overflow.
+        (logits.softplus() - targets * logits).sum(Kind::Double)
+    } else {
+        -(logits.log_softmax(1, Kind::Double) * targets).sum(Kind::Double)
+    };
+    sum / samples
+}
+
+/// Double [samples, classes].
+pub(super) fn one_hot(labels: &Tensor, classes: i64) -> Tensor {
     Tensor::zeros([labels.size()[0], classes], (Kind::Double, labels.device())).scatter_value(
         1,
         &labels.unsqueeze(1),
@@ -119,6 +130,20 @@ mod tests {
         let left = 1.0 / (1.0 + margin.exp());
         assert!((left - lambda * margin / 2.0).abs() < 1e-6, "margin {margin}");
         assert!(margin > 0.0);
+    }
+
+    #[test]
+    fn several_classes_are_as_many_regressions_of_one_against_the_rest() {
+        // For two classes, one against the other with weights +-v has the margin 2v; here v alone meets sigmoid(-v) = lambda v.
+        let features = Tensor::from_slice(&[1.0f64, -1.0]).view([2, 1]);
+        let targets = Tensor::from_slice(&[1.0f64, 0.0, 0.0, 1.0]).view([2, 2]);
+        let lambda = 0.1;
+        let classifier = LinearClassifier::fit(&features, &targets, 2, lambda, None);
+        let weight = Vec::<f64>::try_from(classifier.weight.view([-1])).unwrap();
+        assert!((weight[0] + weight[1]).abs() < 1e-5, "{weight:?}");
+        // Each class's mean cross-entropy is log(1 + exp(-v)).
+        let left = 1.0 / (1.0 + weight[0].exp());
+        assert!(weight[0] > 0.0 && (left - lambda * weight[0]).abs() < 1e-5, "{weight:?}");
     }
 
     #[test]

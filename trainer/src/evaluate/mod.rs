@@ -13,6 +13,7 @@ pub mod lbfgs;
 mod linear;
 mod linear_sgd;
 pub mod logistic;
+mod measured;
 pub(crate) mod network;
 mod protocols;
 mod report;
@@ -30,16 +31,17 @@ use diptych_pipeline::{Source, Split, random};
 
 use crate::config::{EvaluationConfig, TrainingConfig};
 use crate::device::DeviceName;
-use crate::{Result, contain, files};
+use crate::{Error, Result, contain, files};
 
 pub use accuracy::Accuracy;
 pub use average_precision::AveragePrecision;
 pub use choice::{Trial, TrialResult};
 pub use compare::{ComparedRun, Comparison, compare};
+pub use measured::Measured;
 pub use report::{EvaluatedSet, Evaluation, Roles, Section};
 
-use features::Reading;
-use network::{JudgedRun, Wanted};
+use features::{Features, Reading};
+use network::{JudgedRun, Network, Wanted};
 use selection::Selection;
 
 /// How an evaluation is done, beyond its configuration.
@@ -92,10 +94,13 @@ fn judge(folder: &Path, run: &JudgedRun, config: &EvaluationConfig, stop: &Atomi
     let images = Images::open(config)?;
     let classes = images.train.classes().unwrap_or_default().to_vec();
     let context = Context { folder, run, config, classes: classes.len() as i64, stop };
+    if images.train.has_several() {
+        refuse_one_class_protocols(config)?;
+    }
     let mut sections = Vec::new();
     let mut train_skipped = 0;
     if config.linear.is_some() || config.knn.is_some() || config.linear_sgd.is_some() {
-        let test = features::extract(&mut network, images.test.shared(), &context.judged_views())?;
+        let test = context.features(&mut network, &images.test)?;
         if config.linear.is_some() || config.knn.is_some() {
             let taken = protocols::take(&context, &mut network, &images)?;
             train_skipped = taken.train.skipped;
@@ -132,6 +137,22 @@ fn judge(folder: &Path, run: &JudgedRun, config: &EvaluationConfig, stop: &Atomi
     })
 }
 
+/// Only `[linear]` knows of samples with several classes.
+fn refuse_one_class_protocols(config: &EvaluationConfig) -> Result<()> {
+    let others: Vec<String> = config
+        .protocols()
+        .into_iter()
+        .filter_map(|(name, _)| (name != "linear").then(|| format!("[{name}]")))
+        .collect();
+    if others.is_empty() {
+        return Ok(());
+    }
+    Err(Error::Unfit(format!(
+        "found images of several classes each, expected one for {}; only [linear] judges several, so leave the others out",
+        others.join(", ")
+    )))
+}
+
 impl Images {
     fn open(config: &EvaluationConfig) -> Result<Images> {
         let train = Selection::open(&config.train, Split::Train)?;
@@ -156,6 +177,15 @@ impl Context<'_> {
             device: self.run.device,
             stop: self.stop,
         }
+    }
+
+    /// Features of images, and labels as [`Measured::of`] takes them.
+    fn features(&self, network: &mut Network, images: &Selection) -> Result<Features> {
+        let mut features = features::extract(network, images.shared(), &self.judged_views())?;
+        if images.has_several() {
+            features.labels = images.targets(&features.rows).f_to_device(self.run.device)?;
+        }
+        Ok(features)
     }
 
     /// How images that are trained on are seen.

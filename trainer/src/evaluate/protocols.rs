@@ -5,9 +5,9 @@
 use diptych_pipeline::Source;
 use serde_json::{Map, Value, json};
 
-use super::accuracy::Accuracy;
-use super::features::{self, Features};
+use super::features::Features;
 use super::linear::{self, Labelled};
+use super::measured::Measured;
 use super::network::Network;
 use super::report::{EvaluatedSet, Roles, Section};
 use super::selection::Selection;
@@ -35,7 +35,7 @@ pub(super) fn linear(
     let train = Labelled::of(&taken.train);
     let validation = taken.validation.as_ref().map(Labelled::of);
     let fitted = linear::fit(config, context.config.metric, context.classes, &train, validation.as_ref())?;
-    let accuracy = Accuracy::of(&fitted.scores(&test.values), &test.labels, context.classes);
+    let measured = Measured::of(&fitted.scores(&test.values), &test.labels, context.classes);
     let fit = fitted.fit();
     let mut figures = Map::new();
     figures.insert("lambda".into(), json!(fitted.lambda));
@@ -69,7 +69,7 @@ pub(super) fn linear(
         protocol: "linear",
         label: format!("linear (L2 {:.0e})", fitted.lambda),
         heading: "linear".into(),
-        accuracy,
+        measured,
         figures,
         trials: fitted.trials,
         chosen: fitted.chosen,
@@ -105,7 +105,7 @@ pub(super) fn knn(
             protocol: "knn",
             label: format!("kNN (k = {k}, temperature {temperature})"),
             heading: if index == 0 { "kNN".into() } else { format!("kNN {k}") },
-            accuracy: Accuracy::of(&votes, &test.labels, context.classes),
+            measured: Measured::of(&votes, &test.labels, context.classes),
             figures,
             trials: Vec::new(),
             chosen: 0,
@@ -128,7 +128,7 @@ pub(super) fn linear_sgd(
     let (fit, choice) = for_choice(images, &images.train, &config.training.held_out, choose)?;
     let trained =
         linear_sgd::train(context, network, config, &fit, choice.as_ref().map(|(choice, _)| choice))?;
-    let accuracy = Accuracy::of(&trained.scores(&test.values)?, &test.labels, context.classes);
+    let measured = Measured::of(&trained.scores(&test.values)?, &test.labels, context.classes);
     let rate = trained.trials[trained.chosen].setting["learning_rate"].clone();
     let mut roles = Roles::new(EvaluatedSet::of(&fit, "train", trained.skipped), &images.test, test);
     roles.choice = choice.map(|(choice, split)| EvaluatedSet::of(&choice, split, 0));
@@ -137,7 +137,7 @@ pub(super) fn linear_sgd(
         protocol: "linear_sgd",
         label: format!("linear by SGD (learning rate {rate})"),
         heading: "SGD".into(),
-        accuracy,
+        measured,
         figures: Map::new(),
         trials: trained.trials,
         chosen: trained.chosen,
@@ -197,7 +197,7 @@ pub(super) fn semi_supervised(
             protocol: "semi_supervised",
             label: format!("{percent} % of labels ({})", told(&searched.trials[searched.chosen].setting)),
             heading: format!("{percent} %"),
-            accuracy: Accuracy::of(&scores, &test.labels, context.classes),
+            measured: Measured::of(&scores, &test.labels, context.classes),
             figures,
             trials: searched.trials,
             chosen: searched.chosen,
@@ -243,7 +243,7 @@ pub(super) fn fine_tune(context: &Context<'_>, config: &FineTuneConfig, images: 
         protocol: "fine_tune",
         label: format!("fine-tuned ({})", told(&searched.trials[searched.chosen].setting)),
         heading: "tuned".into(),
-        accuracy: Accuracy::of(&scores, &test.labels, context.classes),
+        measured: Measured::of(&scores, &test.labels, context.classes),
         figures: Map::new(),
         trials: searched.trials,
         chosen: searched.chosen,
@@ -273,8 +273,7 @@ fn for_choice(
 
 /// Takes the features that `[linear]` and `[knn]` share.
 pub(super) fn take(context: &Context<'_>, network: &mut Network, images: &Images) -> Result<Taken> {
-    let mut extract =
-        |selection: &Selection| features::extract(network, selection.shared(), &context.judged_views());
+    let mut extract = |selection: &Selection| context.features(network, selection);
     let train = extract(&images.train)?;
     // Nearest neighbours alone have no use for validation images.
     let validation = images.validation.as_ref().filter(|_| context.config.linear.is_some());

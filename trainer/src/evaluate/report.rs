@@ -8,9 +8,9 @@ use diptych_config::Choice;
 use diptych_pipeline::Source;
 use serde_json::{Map, Value, json};
 
-use super::accuracy::Accuracy;
 use super::choice::Trial;
 use super::features::Features;
+use super::measured::Measured;
 use super::selection::Selection;
 use crate::config::{Layer, NetworkRole};
 
@@ -78,8 +78,8 @@ pub struct Section {
     pub label: String,
     /// Its column in the table of classes.
     pub heading: String,
-    /// On the test images.
-    pub accuracy: Accuracy,
+    /// Of the test images.
+    pub measured: Measured,
     /// What else it says of itself.
     pub figures: Map<String, Value>,
     /// The grid; empty where there is none.
@@ -141,7 +141,7 @@ impl Evaluation {
             "classes": self.classes,
         });
         for section in &self.sections {
-            let mut map = section.accuracy.to_json();
+            let mut map = section.measured.to_json();
             map.extend(section.figures.clone());
             if !section.trials.is_empty() {
                 map.insert("chosen".into(), section.trials[section.chosen].setting.clone().into());
@@ -208,11 +208,21 @@ impl fmt::Display for Evaluation {
             writeln!(formatter, "{remark}")?;
         }
         let width = self.sections.iter().map(|section| section.label.len()).max().unwrap_or(0);
-        writeln!(formatter, "{:width$}  {:>8}  {:>8}  {:>14}", "", "top-1", "top-5", "mean per class")?;
-        for Section { label, accuracy, .. } in &self.sections {
-            let (top1, top5) = (percent(Some(accuracy.top1)), percent(accuracy.top5));
-            let mean = percent(Some(accuracy.mean_per_class()));
-            writeln!(formatter, "{label:width$}  {top1:>8}  {top5:>8}  {mean:>14}")?;
+        let several =
+            matches!(self.sections.first(), Some(Section { measured: Measured::AveragePrecision(_), .. }));
+        if several {
+            writeln!(formatter, "{:width$}  {:>22}", "", "mean average precision")?;
+        } else {
+            writeln!(formatter, "{:width$}  {:>8}  {:>8}  {:>14}", "", "top-1", "top-5", "mean per class")?;
+        }
+        for Section { label, measured, .. } in &self.sections {
+            let mean = percent(Some(measured.mean_over_classes()));
+            if several {
+                writeln!(formatter, "{label:width$}  {mean:>22}")?;
+            } else {
+                let (top1, top5) = (percent(measured.top1()), percent(measured.top5()));
+                writeln!(formatter, "{label:width$}  {top1:>8}  {top5:>8}  {mean:>14}")?;
+            }
         }
         // A thousand classes are for the JSON file.
         if self.classes.len() > 30 {
@@ -227,7 +237,7 @@ impl fmt::Display for Evaluation {
         for (index, class) in self.classes.iter().enumerate() {
             write!(formatter, "{class:width$}")?;
             for section in &self.sections {
-                write!(formatter, "  {:>8}", percent(section.accuracy.per_class[index]))?;
+                write!(formatter, "  {:>8}", percent(section.measured.per_class()[index]))?;
             }
             writeln!(formatter)?;
         }
@@ -238,6 +248,7 @@ impl fmt::Display for Evaluation {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::evaluate::Accuracy;
 
     fn set(split: &str, samples: i64, skipped: usize) -> EvaluatedSet {
         EvaluatedSet { split: split.into(), samples, skipped, identity: "00".into() }
@@ -249,7 +260,11 @@ mod tests {
             protocol: "linear",
             label: label.into(),
             heading: name.into(),
-            accuracy: Accuracy { top1: 0.5, top5: None, per_class: vec![Some(0.5), None] },
+            measured: Measured::Accuracy(Accuracy {
+                top1: 0.5,
+                top5: None,
+                per_class: vec![Some(0.5), None],
+            }),
             figures: Map::from_iter([("lambda".to_owned(), json!(1e-4))]),
             trials: vec![Trial {
                 setting: Map::from_iter([("lambda".to_owned(), json!(1e-4))]),

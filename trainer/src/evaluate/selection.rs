@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use diptych_pipeline::{ReadError, SampleData, SampleInfo, Source, SourceConfig, Split, random};
+use tch::Tensor;
 
 use crate::{Error, Result};
 
@@ -28,7 +29,7 @@ impl Selection {
     /// All samples of a source, whose classes are the classes.
     pub fn open(config: &SourceConfig, default_split: Split) -> Result<Selection> {
         let source = labelled(config, default_split)?;
-        let classes: Arc<[String]> = source.classes().unwrap_or_default().into();
+        let classes: Arc<[String]> = classes(source.as_ref()).into();
         let to_class = (0..classes.len() as i64).collect();
         Ok(Selection::whole(Part { source, to_class }, classes))
     }
@@ -36,7 +37,15 @@ impl Selection {
     /// All samples of another source, whose classes are matched by name. `what` it holds, for messages.
     pub fn open_beside(&self, config: &SourceConfig, default_split: Split, what: &str) -> Result<Selection> {
         let source = labelled(config, default_split)?;
-        let to_class = matching(source.classes().unwrap_or_default(), &self.classes, what)?.into();
+        if source.multi_labels().is_some() != self.has_several() {
+            let (found, expected) =
+                if self.has_several() { ("one class", "several") } else { ("several classes", "one") };
+            return Err(Error::Unfit(format!(
+                "{}: found {found} for each of the {what} images, expected {expected} as for the training images; give both alike",
+                config.path.display()
+            )));
+        }
+        let to_class = matching(classes(source.as_ref()), &self.classes, what)?.into();
         Ok(Selection::whole(Part { source, to_class }, self.classes.clone()))
     }
 
@@ -58,6 +67,25 @@ impl Selection {
         both
     }
 
+    /// Whether samples may have several classes.
+    pub fn has_several(&self) -> bool {
+        self.parts[0].source.multi_labels().is_some()
+    }
+
+    /// Of samples that may have several classes, double [rows, classes]: 1 for those that the sample at each of `indices` has.
+    pub fn targets(&self, indices: &[usize]) -> Tensor {
+        let width = self.classes.len();
+        let mut targets = vec![0f64; indices.len() * width];
+        for (row, index) in indices.iter().enumerate() {
+            let (part, place) = self.rows[*index];
+            let Part { source, to_class } = &self.parts[part];
+            for label in source.multi_labels().map_or(&[][..], |several| &several.labels[place]) {
+                targets[row * width + to_class[*label as usize] as usize] = 1.0;
+            }
+        }
+        Tensor::from_slice(&targets).view([indices.len() as i64, width as i64])
+    }
+
     /// As loaders take it.
     pub fn shared(&self) -> Arc<dyn Source> {
         Arc::new(self.clone())
@@ -65,7 +93,7 @@ impl Selection {
 
     /// Labels of all samples.
     pub fn labels(&self) -> Vec<i64> {
-        // Only sources with labels are opened.
+        // Only sources with labels are opened, and none of several classes is asked for one.
         (0..self.len()).map(|index| self.sample(index).label.unwrap_or_default()).collect()
     }
 
@@ -131,7 +159,7 @@ impl Source for Selection {
 
 fn labelled(config: &SourceConfig, default_split: Split) -> Result<Arc<dyn Source>> {
     let source = config.open(default_split)?;
-    if source.classes().is_none() {
+    if source.classes().is_none() && source.multi_labels().is_none() {
         let message = format!(
             "{} has no labels; an evaluation needs them, as from one folder per class",
             config.path.display()
@@ -139,6 +167,11 @@ fn labelled(config: &SourceConfig, default_split: Split) -> Result<Arc<dyn Sourc
         return Err(Error::Unfit(message));
     }
     Ok(source)
+}
+
+/// Names of one or of several classes a sample.
+fn classes(source: &dyn Source) -> &[String] {
+    source.classes().or_else(|| source.multi_labels().map(|labels| &labels.classes[..])).unwrap_or_default()
 }
 
 /// Index in `train` of each class of `other`.

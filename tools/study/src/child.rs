@@ -132,6 +132,12 @@ pub fn lock(out: &Path) -> Result<File> {
     }
 }
 
+/// Whether a study, or a run that one left behind, holds the lock of the folder.
+pub fn is_at_work(out: &Path) -> bool {
+    let lock = File::open(out.join(".lock"));
+    lock.is_ok_and(|lock| matches!(lock.try_lock_shared(), Err(std::fs::TryLockError::WouldBlock)))
+}
+
 #[cfg(test)]
 mod tests {
     use super::message;

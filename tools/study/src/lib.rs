@@ -9,16 +9,18 @@ mod config;
 mod differences;
 mod folder;
 mod gather;
+mod kept;
 mod plan;
 mod progress;
 mod runner;
 mod sheets;
+mod survey;
 mod tables;
 mod variants;
 
 use std::fmt;
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -26,6 +28,7 @@ use anyhow::{Context, Result};
 
 pub use config::{Base, Reference, StudyConfig};
 pub use plan::{PlannedRun, plan};
+pub use survey::{Plan, Resolved, Standing, Status, plan_of, status};
 pub use variants::{Combine, Variant};
 
 use runner::{Outcome, Outcomes, Ran, Runner};
@@ -111,6 +114,7 @@ pub fn run(options: &StudyOptions) -> Result<StudyOutcome> {
         lock: child::lock(&options.out)?,
     };
     let width = runs.iter().map(|run| run.id.len()).max().unwrap_or(0);
+    kept::begin(&study, &options.out)?;
     let progress = progress::Progress::new(runs.len(), width);
     let threads = (cores / jobs).max(1);
     let runner = Runner { study: &study, out: &options.out, children, jobs, threads };
@@ -126,11 +130,12 @@ pub fn run(options: &StudyOptions) -> Result<StudyOutcome> {
     let ran = runner.run(&runs, &progress);
     progress.finish();
     let Ran { outcomes, encoders_agree } = ran?;
+    kept::end(&outcomes, &options.out)?;
     let mut remarks = Vec::new();
     if study.random_init && !encoders_agree {
         remarks.push("The arms have different encoders, so no untrained encoder was evaluated.".to_string());
     }
-    let written = write(&study, &runs, &outcomes, options, remarks)?;
+    let written = write(&study, &runs, &outcomes, &options.out, &options.plugin_path, remarks)?;
     Ok(outcome(&outcomes, written, options.stop.load(Ordering::SeqCst)))
 }
 
@@ -144,7 +149,23 @@ pub fn report(options: &StudyOptions) -> Result<StudyOutcome> {
             options.out.display()
         );
     }
-    let written = write(&study, &runs, &Outcomes::new(), options, Vec::new())?;
+    again(&study, &runs, &options.out, &options.plugin_path)
+}
+
+/// As [`report`], of the study that was begun in `out`, without its file.
+pub fn report_of_folder(out: &Path, plugin_path: &[PathBuf]) -> Result<StudyOutcome> {
+    let study = kept::study(out)?;
+    again(&study, &plan(&study), out, plugin_path)
+}
+
+/// The report, by the folders of the runs alone.
+fn again(
+    study: &StudyConfig,
+    runs: &[PlannedRun],
+    out: &Path,
+    plugin_path: &[PathBuf],
+) -> Result<StudyOutcome> {
+    let written = write(study, runs, &Outcomes::new(), out, plugin_path, Vec::new())?;
     Ok(outcome(&Outcomes::new(), written, false))
 }
 
@@ -157,13 +178,13 @@ fn write(
     study: &StudyConfig,
     runs: &[PlannedRun],
     outcomes: &Outcomes,
-    options: &StudyOptions,
+    out: &Path,
+    plugin_path: &[PathBuf],
     remarks: Vec<String>,
 ) -> Result<Written> {
-    let out = &options.out;
     let mut report = gather::gather(study, runs, outcomes, out);
     report.remarks = remarks;
-    sheets::add(&mut report, runs, out, &options.plugin_path);
+    sheets::add(&mut report, runs, out, plugin_path);
     diptych_report::replace(&out.join("results.csv"), tables::csv(&report).as_bytes())?;
     diptych_report::replace(&out.join("differences.csv"), tables::differences_csv(&report).as_bytes())?;
     diptych_report::replace(&out.join("results.md"), tables::markdown(&report).as_bytes())?;

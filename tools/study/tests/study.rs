@@ -7,7 +7,7 @@ use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, LazyLock};
 
-use diptych_study::{StudyOptions, StudyOutcome};
+use diptych_study::{Plan, Resolved, Standing, StudyOptions, StudyOutcome};
 
 /// What the script does: logs its arguments; `config show` knows an encoder whose width is 16 unless told otherwise, and
 /// refuses a misspelt name; `train`
@@ -162,6 +162,8 @@ fn every_run_is_trained_and_evaluated_and_stands_in_the_results() {
     );
     assert!(page.contains("chance 25.0") && page.contains("untrained encoder 20.0"));
     assert!(fixture.out("results.md").contains("| no gray | 60.0 (60.0 to 60.0) | 10.0 (10.0 to 10.0) |"));
+    let differences = fixture.out("differences.csv");
+    assert!(differences.contains("linear,a,b,no_gray,2,50,50,50,,,,"), "{differences}");
     assert!(fixture.path("out/charts.svg").exists() && fixture.path("out/charts.png").exists());
 }
 
@@ -312,6 +314,80 @@ fn two_studies_cannot_work_in_one_folder() {
     assert!(error.starts_with("another study, or a run that one left behind, is at work in"), "{error}");
     drop(lock);
     assert!(fixture.run().is_complete());
+}
+
+/// The standing of every run, by id.
+fn standings(fixture: &Fixture) -> std::collections::BTreeMap<String, Standing> {
+    let status = diptych_study::status(&fixture.path("out")).unwrap();
+    status.runs.into_iter().map(|(run, standing)| (run.id, standing)).collect()
+}
+
+fn plan(fixture: &Fixture, problem: Option<&str>) -> Result<Plan, String> {
+    let resolve = |_: &Path, sets: &[String]| match problem {
+        Some(problem) => anyhow::bail!("{problem}"),
+        None => Ok(Resolved { length: format!("{} sets", sets.len()), fingerprint: Some("0123".into()) }),
+    };
+    diptych_study::plan_of(&fixture.path("study.toml"), &fixture.path("out"), resolve)
+        .map_err(|error| error.to_string())
+}
+
+#[test]
+fn a_plan_lists_every_run_with_its_state_and_runs_nothing() {
+    let fixture = Fixture::new();
+    let text = plan(&fixture, None).unwrap().to_string();
+    assert!(!fixture.path("log").exists() && !fixture.path("out").exists());
+    let lines: Vec<&str> = text.lines().collect();
+    assert_eq!(lines.len(), 10, "{text}");
+    let words: Vec<&str> = lines[3].split_whitespace().collect();
+    assert_eq!(words, ["a-no_gray-seed0", "a", "no_gray", "0", "2", "sets", "0123", "not", "begun"]);
+    assert_eq!(lines[9], "8 runs: 8 not begun");
+
+    fixture.run();
+    assert!(plan(&fixture, None).unwrap().to_string().ends_with("8 runs: 8 finished"));
+}
+
+#[test]
+fn a_plan_tells_what_is_wrong_with_an_arm_once() {
+    let error = plan(&Fixture::new(), Some("run.toml:1: x: unknown key")).unwrap_err();
+    assert_eq!(error, "run.toml:1: x: unknown key");
+}
+
+#[test]
+fn the_folder_alone_tells_where_its_runs_stand_and_writes_its_report() {
+    let fixture = Fixture::new();
+    fs::write(fixture.path("fail"), "a-no_gray-seed1").unwrap();
+    fixture.run();
+    fs::remove_file(fixture.path("study.toml")).unwrap();
+    fs::remove_dir_all(fixture.path("out/runs/b-baseline-seed0")).unwrap();
+    fs::remove_file(fixture.path("out/runs/b-baseline-seed1/evaluation.json")).unwrap();
+    let killed = fixture.path("out/runs/b-no_gray-seed0/run.json");
+    fs::write(&killed, fs::read_to_string(&killed).unwrap().replace("finished", "running")).unwrap();
+
+    let found = standings(&fixture);
+    assert_eq!(found["a-baseline-seed0"], Standing::Finished);
+    assert_eq!(found["a-no_gray-seed1"], Standing::Failed("out of memory".into()));
+    assert_eq!(found["b-baseline-seed0"], Standing::Planned);
+    assert_eq!(found["b-baseline-seed1"], Standing::Interrupted("trained, not evaluated".into()));
+    assert_eq!(found["b-no_gray-seed0"], Standing::Interrupted("step 2 of 2".into()));
+    let text = diptych_study::status(&fixture.path("out")).unwrap().to_string();
+    assert!(text.contains("a-no_gray-seed1   failed       out of memory\n"), "{text}");
+    assert!(text.ends_with("8 runs: 4 finished, 2 interrupted, 1 failed, 1 not begun"), "{text}");
+
+    let lock = fs::File::create(fixture.path("out/.lock")).unwrap();
+    lock.lock().unwrap();
+    assert_eq!(standings(&fixture)["b-no_gray-seed0"], Standing::Running("step 2 of 2".into()));
+    drop(lock);
+
+    fs::remove_file(fixture.path("out/report.html")).unwrap();
+    let outcome = diptych_study::report_of_folder(&fixture.path("out"), &[]).unwrap();
+    assert_eq!((outcome.planned, outcome.finished), (8, 4));
+    assert!(fixture.path("out/report.html").exists());
+}
+
+#[test]
+fn a_folder_without_a_study_is_refused() {
+    let error = diptych_study::status(&Fixture::new().path("out")).unwrap_err().to_string();
+    assert!(error.contains("is no folder of a study: it has no study.json; run the study first"), "{error}");
 }
 
 #[test]

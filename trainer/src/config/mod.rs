@@ -122,6 +122,11 @@ impl RunConfig {
         Ok(config.expect("a configuration without problems is whole"))
     }
 
+    /// Optimizer steps in a pass over data that are `batches` of this run.
+    pub fn steps_per_epoch(&self, batches: u64) -> f64 {
+        batches as f64 / f64::from(self.optimizer.micro_batches)
+    }
+
     /// How the pipeline makes this run's batches, from `start` on.
     pub fn loader_options(&self, start: Cursor) -> LoaderOptions {
         LoaderOptions {

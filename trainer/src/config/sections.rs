@@ -106,7 +106,7 @@ impl DataConfig {
 /// `[loader]`: how batches come.
 #[derive(Clone, Debug, PartialEq)]
 pub struct LoaderConfig {
-    /// Samples per optimizer step.
+    /// Samples per batch; a step is over `optimizer.micro_batches` of them.
     pub batch_size: u32,
     /// Threads that decode and augment; 0 for one per core.
     pub workers: usize,

@@ -96,7 +96,7 @@ impl<'a> Run<'a> {
         };
         let loader = start_loader(config, source, &state, device)?;
         let batches_per_epoch = loader.batches_per_epoch();
-        let steps_per_epoch = batches_per_epoch as f64 / f64::from(config.optimizer.micro_batches);
+        let steps_per_epoch = config.steps_per_epoch(batches_per_epoch);
         let plan = Plan {
             steps: config.schedule.length.steps(steps_per_epoch).max(1),
             warmup: config.schedule.warmup.steps(steps_per_epoch),

@@ -139,7 +139,7 @@ impl Resolver {
             (Interval::Epochs(epochs), None) => format!("{epochs} epochs"),
             (length, data) => {
                 let batches = data.as_ref().map_or(0, |(images, _)| images / config.loader.batch_size as u64);
-                length.steps(batches).to_string()
+                length.steps(config.steps_per_epoch(batches)).to_string()
             }
         };
         Ok(Resolved { length, fingerprint: data.map(|(_, identity)| config.fingerprint(&identity)) })

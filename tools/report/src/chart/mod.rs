@@ -147,7 +147,7 @@ pub fn drops(study: &Study, metric: &Metric) -> Chart {
 /// `Grill et al. 2020: ImageNet, ...` is `Grill et al. 2020` in a key.
 fn short_source(study: &Study) -> String {
     let source = study.reference.as_ref().map_or("", |reference| &reference.source);
-    source.split([':', ',']).next().unwrap_or(source).trim().to_string()
+    source.split([':', ',', '(']).next().unwrap_or(source).trim().to_string()
 }
 
 /// Both panels side by side, for a file of its own.

@@ -9,6 +9,8 @@ use crate::text::{number, wrap};
 pub const WIDTH: f64 = 470.0;
 
 const ROW: f64 = 21.0;
+/// Height of a line of a label.
+const LINE: f64 = 15.0;
 const GROUP_GAP: f64 = 15.0;
 /// Of the 12-pixel font that labels are set in, with some slack.
 const CHARACTER: f64 = 7.3;
@@ -54,6 +56,20 @@ pub enum Mark {
     Published,
 }
 
+impl Group {
+    /// Of its rows, or of its label where that is higher.
+    fn height(&self) -> f64 {
+        let lines = wrap(&self.label, LABEL_CHARACTERS).len();
+        (self.rows.len() as f64 * ROW).max(lines as f64 * LINE)
+    }
+
+    /// Where the middles of its rows are, in a group that begins at `top`.
+    fn places(&self, top: f64) -> impl Iterator<Item = f64> {
+        let first = top + (self.height() - self.rows.len() as f64 * ROW + ROW) / 2.0;
+        (0..self.rows.len()).map(move |row| first + row as f64 * ROW)
+    }
+}
+
 impl Panel {
     fn values(&self) -> impl Iterator<Item = f64> {
         let rows = self.groups.iter().flat_map(|group| &group.rows);
@@ -73,8 +89,7 @@ impl Panel {
 
     pub fn draw(&self) -> Svg {
         let top = 56.0 + self.head_lines as f64 * 15.0;
-        let rows: usize = self.groups.iter().map(|group| group.rows.len()).sum();
-        let bottom = top + rows as f64 * ROW + self.groups.len() as f64 * GROUP_GAP;
+        let bottom = top + self.groups.iter().map(|group| group.height() + GROUP_GAP).sum::<f64>();
         let mut svg = Svg::new(WIDTH, bottom + 82.0);
         let (left, right) = self.edges();
         let axis = Axis::covering(self.values(), 5.0, left, right);
@@ -87,16 +102,15 @@ impl Panel {
         let mut y = top + GROUP_GAP / 2.0;
         for group in &self.groups {
             let lines = wrap(&group.label, LABEL_CHARACTERS);
-            let middle = y + group.rows.len() as f64 * ROW / 2.0;
-            let first = middle - (lines.len() as f64 - 1.0) * 7.5 + 4.0;
+            let middle = y + group.height() / 2.0;
+            let first = middle - (lines.len() as f64 - 1.0) * LINE / 2.0 + 4.0;
             for (index, line) in lines.iter().enumerate() {
-                svg.text("label", (0.0, first + index as f64 * 15.0), Anchor::Start, line);
+                svg.text("label", (0.0, first + index as f64 * LINE), Anchor::Start, line);
             }
-            for row in &group.rows {
-                row.draw(&mut svg, &axis, y + ROW / 2.0, right, &group.label);
-                y += ROW;
+            for (row, place) in group.rows.iter().zip(group.places(y)) {
+                row.draw(&mut svg, &axis, place, right, &group.label);
             }
-            y += GROUP_GAP;
+            y += group.height() + GROUP_GAP;
         }
         self.draw_key(&mut svg, bottom + 70.0);
         svg
@@ -126,17 +140,16 @@ impl Panel {
         let mut lines: Vec<(usize, Vec<(f64, f64)>)> = Vec::new();
         let mut y = top + GROUP_GAP / 2.0;
         for group in &self.groups {
-            for row in &group.rows {
+            for (row, place) in group.rows.iter().zip(group.places(y)) {
                 if let Some(mean) = row.sample.mean() {
-                    let place = (axis.at(mean), y + ROW / 2.0);
+                    let place = (axis.at(mean), place);
                     match lines.iter_mut().find(|(color, _)| *color == row.color) {
                         Some((_, places)) => places.push(place),
                         None => lines.push((row.color, vec![place])),
                     }
                 }
-                y += ROW;
             }
-            y += GROUP_GAP;
+            y += group.height() + GROUP_GAP;
         }
         for (color, places) in lines.iter().filter(|(_, places)| places.len() > 1) {
             svg.polyline(&format!("stroke{color} thread"), places, "");

@@ -24,7 +24,7 @@ mod worker;
 pub use augment::{EditError, Operator, UnknownOperator, View, ViewSet};
 pub use collate::{Allocate, Batch, HeapAllocator, Memory};
 pub use counters::{Counters, StageCounters};
-pub use diptych_host::Size;
+pub use diptych_host::{Region, Size};
 pub use error::{Error, ReadError};
 pub use loader::{Loader, LoaderOptions, Skipped, Unreadable};
 pub use preview::{Preview, RenderedView};

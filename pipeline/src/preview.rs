@@ -1,6 +1,6 @@
 //! Views of single samples, for people to look at.
 
-use diptych_host::Size;
+use diptych_host::{Region, Size};
 
 use crate::augment::ViewSet;
 use crate::counters::Meters;
@@ -21,6 +21,10 @@ pub struct RenderedView {
     /// Each operator's name and what it drew, as short text (may be empty); `None` for an operator that the
     /// coin left out.
     pub draws: Vec<(String, Option<String>)>,
+    /// What of the image the view reads: the rectangle of the first operator that changes the size.
+    pub region: Region,
+    /// Size of the image.
+    pub image: Size,
 }
 
 /// Renders views as a loader with the same seed does, one sample at a time.
@@ -55,6 +59,7 @@ impl Preview {
             worker.sizes.iter().map(|size| vec![0; 3 * size.width as usize * size.height as usize]).collect();
         let mut slots: Vec<&mut [u8]> = pixels.iter_mut().map(Vec::as_mut_slice).collect();
         worker.render(source, index, &self.meters, &mut slots).map_err(describe)?;
+        let image = worker.input;
         let views = worker.chains.iter_mut().zip(&worker.sizes).zip(pixels);
         Ok(views
             .map(|((chain, size), pixels)| RenderedView {
@@ -62,6 +67,8 @@ impl Preview {
                 size: *size,
                 pixels,
                 draws: chain.describe_draws(),
+                region: chain.reads(image),
+                image,
             })
             .collect())
     }

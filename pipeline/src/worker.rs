@@ -18,7 +18,7 @@ pub(crate) struct Worker {
     /// The planned sample as its source gave it.
     data: SampleData,
     /// Size of the planned sample, as its header says.
-    input: Size,
+    pub input: Size,
     decoded: DecodedImage,
     buffers: Buffers,
     options: DecodeOptions,

@@ -76,8 +76,8 @@ fn run(arguments: &[String]) -> Output {
 #[test]
 fn every_command_explains_itself() {
     let commands = [
-        "train", "evaluate", "embed", "export", "study", "preview", "synth", "bench", "pack", "data",
-        "config", "plugin",
+        "train", "evaluate", "embed", "export", "probe", "study", "preview", "synth", "bench", "pack",
+        "data", "config", "plugin",
     ];
     for command in commands {
         let output = diptych(&[command, "--help"]);
@@ -114,6 +114,24 @@ fn a_step_is_measured_without_data_and_an_augmentation_set_has_none() {
     assert!(stdout(&output).contains("\"images_per_second\""), "{}", stdout(&output));
     let output = diptych(&["bench", "step", "--config", "configs/augmentations/demo.toml"]);
     assert!(stderr(&output).contains("is an augmentation set, which has no step"), "{}", stderr(&output));
+}
+
+#[test]
+fn a_probing_prints_a_table_and_writes_its_files() {
+    let folder = TempDir::new().unwrap();
+    let out = folder.path().join("run");
+    let output = run(&train(&demo("simclr"), &out, 3, &[]));
+    assert!(output.status.success(), "{}", stderr(&output));
+    let output = diptych(&["probe", text(&out), "--data", text(&images("test")), "--set", "images=32"]);
+    assert!(output.status.success(), "{}", stderr(&output));
+    for expected in
+        ["at step 3, on 32 images", "(two different images)", "color_jitter as in the run", "crop scale"]
+    {
+        assert!(stdout(&output).contains(expected), "{expected} is not in\n{}", stdout(&output));
+    }
+    for file in ["probe.json", "probe.html", "probe.svg", "probe.png"] {
+        assert!(out.join("probe").join(file).is_file(), "{file}");
+    }
 }
 
 #[test]

@@ -22,6 +22,7 @@ pub mod metrics;
 mod native;
 pub mod optimizer;
 pub mod prefetch;
+pub mod probe;
 mod progress;
 mod rehearsal;
 mod run_folder;

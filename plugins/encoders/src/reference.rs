@@ -66,6 +66,11 @@ pub fn names_hash(variables: &Variables) -> i64 {
 
 /// Fails when `found` is further from `expected` than 1e-4 of the latter's largest value.
 pub fn check(found: &Tensor, expected: &Tensor, what: &str) {
+    check_within(1e-4, found, expected, what);
+}
+
+/// The same with another tolerance.
+pub fn check_within(tolerance: f64, found: &Tensor, expected: &Tensor, what: &str) {
     let error = (found - expected).abs().max().double_value(&[]) / expected.abs().max().double_value(&[]);
-    assert!(error < 1e-4, "{what}: {error}");
+    assert!(error < tolerance, "{what}: {error}");
 }

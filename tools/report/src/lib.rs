@@ -1,13 +1,14 @@
-//! Charts and a self-contained page from a study's results.
+//! Charts and self-contained pages from the results of a study, and of a probing.
 //!
-//! Everything is a function of [`Study`], plain data that whoever ran the study gathers: the same data give the same files,
-//! byte for byte, on every machine.
+//! Everything is a function of [`Study`], or of [`Probe`], plain data that whoever measured gathers: the same data give the same
+//! files, byte for byte, on every machine.
 
 mod chart;
 mod data;
 pub mod example;
 mod findings;
 mod html;
+mod probe;
 mod statistics;
 pub mod text;
 
@@ -16,6 +17,7 @@ use std::path::{Path, PathBuf};
 pub use data::*;
 pub use findings::{Findings, findings};
 pub use html::page;
+pub use probe::{DRAWN, Probe, ProbeCurve, ProbeSeries, ProbeShortcut, write_probe};
 pub use statistics::{Sample, difference_of_drops, drop, interval, level, random_level};
 
 /// A report that could not be written.

@@ -173,14 +173,6 @@ impl ResNetParameters {
             ));
         }
         let base = self.base();
-        if base % 8 != 0 || base as f64 != 64.0 * self.width {
-            // libtorch's oneDNN writes beyond the gradient of a 1x1 convolution with other numbers of channels.
-            return Err(Error::new(format_args!(
-                "width is {}, expected a multiple of 0.125, such as {}",
-                self.width,
-                (8.0 * self.width).round().max(1.0) / 8.0
-            )));
-        }
         if self.norm == NormKind::GroupNorm && base % norm::GROUPS != 0 {
             return Err(Error::new(format_args!(
                 "width = {} gives {base} channels to the first layer, expected a multiple of the {} groups of \
@@ -188,6 +180,14 @@ impl ResNetParameters {
                 self.width,
                 norm::GROUPS,
                 norm::GROUPS as f64 / 64.0
+            )));
+        }
+        if base % 8 != 0 || base as f64 != 64.0 * self.width {
+            // libtorch's oneDNN writes beyond the gradient of a 1x1 convolution with other numbers of channels.
+            return Err(Error::new(format_args!(
+                "width is {}, expected a multiple of 0.125, such as {}",
+                self.width,
+                (8.0 * self.width).round().max(1.0) / 8.0
             )));
         }
         Ok(())

@@ -4,7 +4,7 @@ use diptych_sdk_tensor::testing::build_encoder;
 use tch::Device;
 
 use super::*;
-use crate::reference::{self, FOLDER, by_name, check, fill, names_hash, values};
+use crate::reference::{self, FOLDER, by_name, check, check_within, fill, names_hash, values};
 
 fn build<D: Depth>(change: impl FnOnce(&mut ResNetParameters)) -> (ResNet<D>, Variables) {
     build_or_not(change).unwrap()
@@ -62,10 +62,11 @@ fn computes_the_reference<D: Depth>(network: &mut ResNet<D>, file: &str, label: 
     let reference = reference::read(file);
     let images = values(1000, &[4, 3, 40, 36]);
     let _guard = tch::no_grad_guard();
-    for (training, name) in [(false, "eval"), (true, "train")] {
+    // Statistics over four samples, a hundred times in a row, enlarge what sums round otherwise with other numbers of threads.
+    for (training, name, tolerance) in [(false, "eval", 1e-4), (true, "train", 1e-3)] {
         let name = format!("{label}.{name}");
         let found = network.forward(&images, training).unwrap().pooled.narrow(1, 0, 64);
-        check(&found, &reference[&name], &name);
+        check_within(tolerance, &found, &reference[&name], &name);
     }
 }
 

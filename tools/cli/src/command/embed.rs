@@ -11,7 +11,6 @@ use diptych_trainer::config::{Layer, NetworkRole};
 use diptych_trainer::embed::{EmbedOptions, embed};
 
 use super::Plugins;
-use super::evaluate::parse_device;
 use crate::console;
 
 /// Write the features of images to a file for other programs.
@@ -57,7 +56,7 @@ pub struct Arguments {
 }
 
 pub fn run(arguments: Arguments, plugins: &Plugins) -> Result<ExitCode> {
-    let device = arguments.device.as_deref().map(parse_device).transpose()?;
+    let device = arguments.device.as_deref().map(super::parse_device).transpose()?;
     let registry = plugins.load()?;
     let views = match &arguments.views {
         Some(path) => {

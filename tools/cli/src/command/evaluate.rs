@@ -3,9 +3,8 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Result};
 use diptych_config::Document;
-use diptych_trainer::DeviceName;
 use diptych_trainer::config::EvaluationConfig;
 use diptych_trainer::evaluate::{EvaluationOptions, compare, evaluate};
 
@@ -53,7 +52,7 @@ pub fn run(arguments: Arguments, plugins: &Plugins) -> Result<ExitCode> {
     }
     let run = run.context("expected the folder of a run")?;
     let config = config.context("expected an evaluation's configuration")?;
-    let device = device.as_deref().map(parse_device).transpose()?;
+    let device = device.as_deref().map(super::parse_device).transpose()?;
     let document = Document::load(&config, &sets)?;
     let registry = plugins.load()?;
     let config = EvaluationConfig::read(&document, &registry)?;
@@ -63,9 +62,4 @@ pub fn run(arguments: Arguments, plugins: &Plugins) -> Result<ExitCode> {
     let text = if json { format!("{:#}\n", evaluation.to_json()) } else { evaluation.to_string() };
     console::print(&text);
     Ok(ExitCode::SUCCESS)
-}
-
-/// A device by its text.
-pub fn parse_device(text: &str) -> Result<DeviceName> {
-    DeviceName::parse(text).ok_or_else(|| anyhow!("--device: found {text:?}, expected cpu, cuda or cuda:N"))
 }

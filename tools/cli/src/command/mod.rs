@@ -9,16 +9,18 @@ pub mod export;
 pub mod pack;
 pub mod plugin;
 pub mod preview;
+pub mod probe;
 pub mod study;
 pub mod synth;
 pub mod train;
 
 use std::path::{Path, PathBuf};
 
-use anyhow::Result;
+use anyhow::{Result, anyhow};
 use diptych_config::Document;
 use diptych_host::{Registry, SearchPath};
 use diptych_pipeline::ViewSet;
+use diptych_trainer::DeviceName;
 use diptych_trainer::config::RunConfig;
 
 /// Where `--plugin-path` says to look for plugins first.
@@ -33,6 +35,10 @@ impl Plugins {
         let search = SearchPath::resolve(&self.path);
         Ok(Registry::load(&search, Some(diptych_trainer::TORCH_VERSION))?)
     }
+}
+
+fn parse_device(text: &str) -> Result<DeviceName> {
+    DeviceName::parse(text).ok_or_else(|| anyhow!("--device: found {text:?}, expected cpu, cuda or cuda:N"))
 }
 
 /// The views of a file that is a set itself, or of a run.

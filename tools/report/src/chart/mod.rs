@@ -1,11 +1,11 @@
 //! The charts: accuracy levels, drops from the baseline, learning curves. Drawn once as SVG for page and file, and
 //! as PNG from the file.
 
-mod axis;
+pub(crate) mod axis;
 mod curves;
 mod panel;
-mod png;
-mod svg;
+pub(crate) mod png;
+pub(crate) mod svg;
 
 pub use curves::curve_sets;
 pub use png::RenderError;
@@ -31,7 +31,7 @@ pub const COLORS: [(&str, &str); 7] = [
 ];
 
 /// The style of a chart in a file: light, with the font that the PNG is drawn with first.
-fn file_style() -> String {
+pub(crate) fn file_style() -> String {
     let mut css = String::from(
         "text{font-family:'DejaVu Sans',Verdana,sans-serif;font-size:12px;fill:#24221f}.paper{fill:#fff}\
          .soft,.tick{fill:#65615a}.grid{stroke:#e7e3dc;stroke-width:1}.axis{stroke:#8d877d;stroke-width:1}\
@@ -49,7 +49,8 @@ fn file_style() -> String {
 pub const SHARED_STYLE: &str = ".title{font-size:15px;font-weight:bold}.big{font-size:20px;font-weight:bold}\
     .tick{font-size:11px}.value{font-weight:bold}.seed{fill-opacity:.55}.range{stroke-width:2;stroke-opacity:.45}\
     .thread{fill:none;stroke-width:1.2;stroke-opacity:.4}.published{fill:none;stroke-width:1.6}\
-    .curve{fill:none;stroke-width:1.3;stroke-opacity:.8}";
+    .curve{fill:none;stroke-width:1.3;stroke-opacity:.8}\
+    .pairs{fill:none;stroke-width:1.1;stroke-opacity:.7;stroke-dasharray:4 3}";
 
 /// The colour of a method, by its place among the study's methods.
 pub fn color(study: &Study, method: &str) -> usize {

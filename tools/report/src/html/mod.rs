@@ -24,13 +24,18 @@ pub fn page(study: &Study) -> String {
     body.push_str(&appendix::section(study));
     body.push_str("</main>\n");
     body.push_str(&footer(study));
+    document(&study.title, &body)
+}
+
+/// A page without any resource but itself, in the report's style.
+pub(crate) fn document(title: &str, body: &str) -> String {
     format!(
         "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
          <meta name=\"generator\" content=\"diptych {}\">\n<title>{}</title>\n\
          <link rel=\"icon\" href=\"data:,\">\n<style>\n{}{}{}</style>\n</head>\n<body>\n{body}</body>\n</html>\n",
         env!("CARGO_PKG_VERSION"),
-        escape(&study.title),
+        escape(title),
         include_str!("style.css"),
         SHARED_STYLE,
         colors()

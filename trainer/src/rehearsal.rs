@@ -24,6 +24,9 @@ const IMAGE: Size = Size { width: 256, height: 256 };
 /// Classes of the random labels, where a loss reads labels.
 const CLASSES: usize = 10;
 
+/// Squares of one colour along each side of a random image.
+const SQUARES: usize = 4;
+
 /// Everything that a step needs.
 pub struct Rehearsal {
     method: Method,
@@ -164,7 +167,8 @@ fn bytes(tensor: &Tensor) -> usize {
     tensor.numel() * tensor.kind().elt_size_in_bytes()
 }
 
-/// Uniform 8-bit noise, as float [batch, 3, rows, columns] in the memory layout of a run's batches.
+/// Squares of random colours, as float [batch, 3, rows, columns] in the memory layout of a run's batches. Noise pixel by pixel
+/// would make all images one to a network, whose batch norms then enlarge nothing but rounding.
 fn random_images(
     batch: usize,
     size: Size,
@@ -172,9 +176,15 @@ fn random_images(
     normalise: &Normalise,
 ) -> Result<Tensor> {
     let (height, width) = (size.height as usize, size.width as usize);
-    let mut pixels = vec![0u8; batch * height * width * 3];
-    for chunk in pixels.chunks_mut(8) {
-        chunk.copy_from_slice(&stream.next_u64().to_le_bytes()[..chunk.len()]);
+    let mut pixels = Vec::with_capacity(batch * height * width * 3);
+    for _ in 0..batch {
+        let colors: [[[u8; 3]; SQUARES]; SQUARES] = std::array::from_fn(|_| {
+            std::array::from_fn(|_| stream.next_u64().to_le_bytes()).map(|[r, g, b, ..]| [r, g, b])
+        });
+        for row in 0..height {
+            let colors = &colors[row * SQUARES / height];
+            pixels.extend((0..width).flat_map(|column| colors[column * SQUARES / width]));
+        }
     }
     let shape = [batch, height, width, 3].map(|side| side as i64);
     native::with_pixels(&pixels, shape, |pixels| normalise.apply(pixels))

@@ -35,8 +35,7 @@ LABELS = {
 }
 MEMORY_CASE, MEMORY_BATCH = "byol-resnet50", 32
 # First steps whose losses are compared, and how far they may be apart, relative. An untrained ResNet-50 on 16 images enlarges
-# rounding a thousandfold and more: PyTorch's own losses in its two memory layouts are as far apart. There the first loss, of
-# equal weights, keeps the narrow bound.
+# what sums in another order round otherwise: there the first loss alone, of equal weights, has the narrow bound.
 COMPARED, TOLERANCE, TOLERANCE_RESNET50 = 3, 1e-3, 2e-2
 
 

@@ -85,7 +85,16 @@ pub(crate) fn method(
     Ok(Method { networks, losses, probe })
 }
 
-/// The encoder and the projector of the `role` (`online`, `target`), with the weights that they start from.
+/// The online encoder and projector as the run starts: drawn, or with the weights of its file.
+pub(crate) fn starting_branch(config: &RunConfig, device: Device) -> Result<Branch> {
+    let mut online = branch(config, "online", device)?;
+    if let Some(weights) = &config.weights {
+        Weights::read(weights)?.copy_into(&online.encoder.variables()?)?;
+    }
+    Ok(online)
+}
+
+/// The encoder and the projector of the `role` (`online`, `target`), with weights drawn for them.
 pub(crate) fn branch(config: &RunConfig, role: &str, device: Device) -> Result<Branch> {
     let encoder = encoder(config, role, device)?;
     let projector =

@@ -11,7 +11,6 @@ use crate::config::{InitialWeights, Layer, NetworkRole, RunConfig, TargetKind};
 use crate::device::DeviceName;
 use crate::method::{Branch, Variable};
 use crate::run_folder::Begun;
-use crate::weights::Weights;
 use crate::{Error, Result, compose};
 
 /// Which features of a run.
@@ -80,7 +79,11 @@ impl JudgedRun {
         let shared = self.config.target.initial_weights == InitialWeights::Shared;
         // A target that starts from the online network's weights has none of its own.
         let role = if target && !shared { "target" } else { "online" };
-        let branch = compose::branch(&self.config, role, self.device)?;
+        let branch = if self.model.is_none() && role == "online" {
+            compose::starting_branch(&self.config, self.device)?
+        } else {
+            compose::branch(&self.config, role, self.device)?
+        };
         let layer = self.wanted.layer;
         let width = match layer {
             Layer::Embedding => branch.encoder.feature_count(),
@@ -93,8 +96,6 @@ impl JudgedRun {
             let mut tensors: Vec<_> =
                 variables.map(|variable| (format!("{prefix}{}", variable.name), variable.tensor)).collect();
             restore(model, &mut tensors)?;
-        } else if let Some(weights) = self.config.weights.as_ref().filter(|_| role == "online") {
-            Weights::read(weights)?.copy_into(&network.branch.encoder.variables()?)?;
         }
         Ok(network)
     }

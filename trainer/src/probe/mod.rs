@@ -29,7 +29,7 @@ use tch::Tensor;
 use crate::config::RunConfig;
 use crate::device::DeviceName;
 use crate::run_folder::Begun;
-use crate::{Error, Result, compose, contain};
+use crate::{Result, compose, contain};
 
 use config::{CurveConfig, ProbingConfig};
 use images::Images;
@@ -91,13 +91,7 @@ pub fn probe(
     device: Option<DeviceName>,
     stop: &AtomicBool,
 ) -> Result<Probing> {
-    let begun = Begun::read(run).ok_or_else(|| {
-        let message = format!(
-            "{} holds no run: no run.json; expected a folder that `diptych train` wrote",
-            run.display()
-        );
-        Error::Unfit(message)
-    })?;
+    let begun = Begun::require(run)?;
     let run_config = RunConfig::read(&Document::load(&run.join("config.toml"), &[])?, registry)?;
     let device = device.unwrap_or(run_config.device).open()?;
     compose::prepare_process(if run_config.threads == 0 { begun.threads } else { run_config.threads });

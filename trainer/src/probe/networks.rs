@@ -7,13 +7,13 @@ use tch::{Device, Kind, Tensor};
 use crate::checkpoint::{Checkpoints, State, restore};
 use crate::config::RunConfig;
 use crate::method::Branch;
-use crate::{Error, Result, compose};
+use crate::{Result, compose};
 
 /// Both, of one shape.
 pub(super) struct Networks {
     /// Of the checkpoint.
     pub trained: Network,
-    /// With the random weights that the run started from.
+    /// With the weights that the run started from: random ones, unless it was given a file.
     pub untrained: Network,
 }
 
@@ -31,14 +31,12 @@ pub(super) struct Vectors {
 impl Networks {
     /// Of the run in the folder `run`. Also answers the checkpoint's step.
     pub fn load(run: &Path, config: &RunConfig, device: Device) -> Result<(Networks, u64)> {
-        let latest = Checkpoints::of_run(run).latest().ok_or_else(|| {
-            Error::Unfit(format!("{} holds no checkpoint yet; let the run write one first", run.display()))
-        })?;
+        let latest = Checkpoints::of_run(run).require_latest(run)?;
         let mut trained = compose::branch(config, "online", device)?;
         let variables = trained.variables()?.into_iter();
         let mut tensors: Vec<_> = variables.map(|variable| (variable.name, variable.tensor)).collect();
         restore(&latest.join("model.safetensors"), &mut tensors)?;
-        let untrained = Network(compose::branch(config, "online", device)?);
+        let untrained = Network(compose::starting_branch(config, device)?);
         Ok((Networks { trained: Network(trained), untrained }, State::read(&latest)?.step))
     }
 }

@@ -28,11 +28,14 @@ PACKAGES = [
     "nvidia-dali-cuda130==2.4.0",
     "albumentations==2.0.8",
     "opencv-python-headless",
+    "simplejpeg==1.9.0",
     "scikit-learn",
     "scikit-image",
     "safetensors",
 ]
-PEERS = ["albumentations", "dali", "torchvision-pillow", "lightly", "torchvision-tensors"]
+FLOOR = "libjpeg-turbo"
+PEERS = [FLOOR, "albumentations", "dali", "torchvision-pillow", "lightly", "torchvision-tensors"]
+LABELS = {FLOOR: "libjpeg-turbo, decoding in full and nothing else"}
 OURS = "diptych"
 
 
@@ -60,10 +63,10 @@ def set_up():
     return python, photographs
 
 
-def measure_ours(data, cores, seconds):
+def measure_ours(data, cores, seconds, config=ROOT / "configs/augmentations/byol.toml"):
     """Images per second of Diptych on `cores` cores."""
     command = [ROOT / "target/release/diptych", "bench", "pipeline", "--data", data]
-    command += ["--config", ROOT / "configs/augmentations/byol.toml"]
+    command += ["--config", config]
     command += ["--workers", str(cores), "--seconds", str(seconds), "--json"]
     return json.loads(run(command, cores))["measurements"][0]["images_per_second"]
 
@@ -118,7 +121,7 @@ def table(figures, core_counts):
         medians = [statistics.median(figures[name][count]) for count in core_counts]
         ours = [statistics.median(figures[OURS][count]) for count in core_counts]
         ratios = ["" if name == OURS else f"{mine / theirs:.2f} x" for mine, theirs in zip(ours, medians)]
-        rows.append([name] + [f"{median:.0f}" for median in medians] + ratios)
+        rows.append([LABELS.get(name, name)] + [f"{median:.0f}" for median in medians] + ratios)
     return "\n".join("| " + " | ".join(row) + " |" for row in rows)
 
 

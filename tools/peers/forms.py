@@ -70,4 +70,5 @@ def main():
         arguments.markdown.write_text(text)
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -226,9 +226,33 @@ def dali(arguments):
     return steady_rate(iter(built.run, None), lambda batch: len(batch[0]), arguments.seconds)
 
 
+def libjpeg_turbo(arguments):
+    """Decodes every file in full, by accurate inverse DCT, and does nothing else: the floor of recipes that decode in full."""
+    import multiprocessing
+
+    import simplejpeg
+
+    def decoded():
+        contents = [open(path, "rb").read() for path in arguments.files]
+        while True:
+            for content in contents:
+                yield simplejpeg.decode_jpeg(content, "RGB", fastdct=False, fastupsample=False)
+
+    if arguments.workers == 0:
+        return steady_rate(decoded(), lambda image: 1, arguments.seconds)
+    context = multiprocessing.get_context("fork")
+    rates = context.Queue()
+    work = lambda: rates.put(steady_rate(decoded(), lambda image: 1, arguments.seconds))
+    workers = [context.Process(target=work) for _ in range(arguments.workers)]
+    for worker in workers:
+        worker.start()
+    return sum(rates.get() for _ in workers)
+
+
 PEERS = {
     "albumentations": albumentations,
     "dali": dali,
+    "libjpeg-turbo": libjpeg_turbo,
     "lightly": lightly,
     "torchvision-pillow": torchvision_pillow,
     "torchvision-tensors": torchvision_tensors,

@@ -148,3 +148,22 @@ fn a_step_of_two_micro_batches_is_a_step_of_one_batch_when_no_statistics_are_sha
     let small = after([8], &[&sets[..], &["loader.batch_size=4"]].concat());
     assert!(difference(&whole[0], &small[0], "predictor.") > 1e-3);
 }
+
+#[test]
+fn a_head_without_norm_starts_from_its_first_batch_where_it_is_told_to() {
+    let sets = |initialization: &'static str| {
+        [
+            "projector.norm=\"none\"",
+            "target.initial_weights=\"shared\"",
+            "target.momentum=1.0",
+            initialization,
+        ]
+    };
+    let [drawn] = after([1], &sets("projector.initialization=\"drawn\""));
+    let [early, late] = after([1, 3], &sets("projector.initialization=\"batch_statistics\""));
+    let name = "target.projector.linear1.";
+    assert!(difference(&drawn, &early, name) > 1e-3, "the target starts from the same batch");
+    assert_eq!(difference(&early, &late, name), 0.0, "and once");
+    assert!(difference(&drawn, &early, "projector.linear1.bias") > 1e-3);
+    assert_eq!(late["projector.started"].int64_value(&[]), 1);
+}

@@ -32,29 +32,25 @@ impl Document {
     /// As [`load`](Self::load), with problems that sort behind those of the `file_count` files before.
     pub(crate) fn load_after(path: &Path, sets: &[String], file_count: usize) -> Result<Document, Problems> {
         let mut loading = Loading { files: Vec::new(), file_count, problems: Vec::new() };
-        let mut root = match loading.file(path) {
+        let root = match loading.file(path) {
             Ok(root) => root,
             Err(message) => return Err(Problem::with_file(path.display().to_string(), message).into()),
         };
-        for set in sets {
-            loading.file_count += 1;
-            let name = format!("--set {set}");
-            let origin = Arc::new(Origin { name, folder: None, order: loading.file_count });
-            if let Err(message) = loading.set(&mut root, set, &origin) {
-                let place = Place { origin, line: None };
-                loading.problems.push(Problem::at(&place, "", message));
-            }
-        }
-        Problems::unless_empty(Document { root: Arc::new(root) }, loading.problems)
+        loading.finish(root, sets)
     }
 
     /// Reads `text`, which problems call `name`. It cannot extend a file, and relative paths in it start
     /// from the working directory.
     pub fn parse(text: &str, name: &str) -> Result<Document, Problems> {
-        let mut problems = Vec::new();
+        Self::parse_with(text, name, &[])
+    }
+
+    /// As [`parse`](Self::parse), with overrides as [`load`](Self::load) takes them.
+    pub fn parse_with(text: &str, name: &str, sets: &[String]) -> Result<Document, Problems> {
+        let mut loading = Loading { files: Vec::new(), file_count: 0, problems: Vec::new() };
         let origin = Arc::new(Origin { name: name.into(), folder: None, order: 0 });
-        let root = parse(text, &origin, &mut problems);
-        Problems::unless_empty(Document { root: Arc::new(root) }, problems)
+        let root = parse(text, &origin, &mut loading.problems);
+        loading.finish(root, sets)
     }
 
     /// Reads the whole document with `read`, then reports unknown keys and everything else that is wrong, all
@@ -101,6 +97,20 @@ struct Loading {
 }
 
 impl Loading {
+    /// The document of `root` with the overrides on top.
+    fn finish(mut self, mut root: Node, sets: &[String]) -> Result<Document, Problems> {
+        for set in sets {
+            self.file_count += 1;
+            let name = format!("--set {set}");
+            let origin = Arc::new(Origin { name, folder: None, order: self.file_count });
+            if let Err(message) = self.set(&mut root, set, &origin) {
+                let place = Place { origin, line: None };
+                self.problems.push(Problem::at(&place, "", message));
+            }
+        }
+        Problems::unless_empty(Document { root: Arc::new(root) }, self.problems)
+    }
+
     /// The merged tree of the file at `path`, or why it cannot be read.
     fn file(&mut self, path: &Path) -> Result<Node, String> {
         let absolute = path.canonicalize().map_err(|error| format!("cannot be read: {error}"))?;

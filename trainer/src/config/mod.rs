@@ -27,7 +27,8 @@ pub use sections::{
 pub use weights::WeightsConfig;
 
 use crate::device::DeviceName;
-use crate::method::head::HeadConfig;
+use crate::method::BatchStatistics;
+use crate::method::head::{HeadConfig, Initialization};
 use crate::method::{ForwardViews, PredictorConfig};
 
 /// Everything that a run is told.
@@ -179,6 +180,13 @@ impl RunConfig {
             table.problem(Some("predictor"), message);
         }
         let target = table.table_or_empty("target", TargetConfig::read);
+        if projector.initialization == Initialization::BatchStatistics
+            && target.batch_statistics == BatchStatistics::Averaged
+        {
+            let message = "\"averaged\" passes the target as in evaluation, where projector.initialization = \"batch_statistics\" \
+                 sets nothing; leave one of the two out";
+            table.problem(Some("target"), message);
+        }
         let forward = table.table_or_empty("forward", |table| table.choice("views", ForwardViews::Separate));
         let losses = table.tables("losses", |table| LossConfig::read(table, registry));
         if losses.is_empty() {

@@ -2,7 +2,7 @@
 
 use tch::{Device, Kind, Tensor};
 
-use super::head::{Activation, Head, HeadConfig, HiddenNorm, OutputNorm};
+use super::head::{Activation, Head, HeadConfig, HiddenNorm, Initialization, OutputNorm};
 use super::*;
 
 /// Floats on the CPU.
@@ -44,6 +44,7 @@ fn head() -> HeadConfig {
         output_bias: false,
         output_norm: OutputNorm::None,
         activation: Activation::Relu,
+        initialization: Initialization::Drawn,
         prototypes: None,
     }
 }

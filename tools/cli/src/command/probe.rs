@@ -13,6 +13,9 @@ use diptych_trainer::probe::{Both, Curve, Measure, Probing, Shortcut, probe};
 use super::Plugins;
 use crate::console;
 
+/// Built in, so that a probing needs no file from wherever it is started.
+const DEFAULT: &str = include_str!("../../../../configs/probe/default.toml");
+
 /// Measure what a trained encoder is invariant to, and what its embeddings give away.
 ///
 /// Compares each image with what single operators make of it, at several strengths, and fits linear probes for what views could leak:
@@ -28,9 +31,9 @@ pub struct Arguments {
     /// Images to measure on: whatever a run's data.path may name. Labels are not looked at.
     #[arg(long, value_name = "PATH")]
     data: PathBuf,
-    /// What to measure (TOML).
-    #[arg(long, default_value = "configs/probe/default.toml", value_name = "FILE")]
-    config: PathBuf,
+    /// What to measure (TOML) [default: what configs/probe/default.toml says, which is built in].
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
     /// Where to write [default: the folder `probe` of the run].
     #[arg(long, value_name = "FOLDER")]
     out: Option<PathBuf>,
@@ -48,7 +51,10 @@ pub struct Arguments {
 pub fn run(arguments: Arguments, plugins: &Plugins) -> Result<ExitCode> {
     let Arguments { run, data, config, out, sets, device, json } = arguments;
     let device = device.as_deref().map(super::parse_device).transpose()?;
-    let document = Document::load(&config, &sets)?;
+    let document = match config {
+        Some(path) => Document::load(&path, &sets)?,
+        None => Document::parse_with(DEFAULT, "configs/probe/default.toml", &sets)?,
+    };
     let registry = plugins.load()?;
     let config = ProbingConfig::read(&document, &registry)?;
     let stop = console::stop_flag("stopping the probing")?;

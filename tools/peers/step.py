@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""Runs Diptych's optimizer step and the same one in eager PyTorch in turn, on the same images, and prints how they compare.
+"""Runs Diptych's optimizer step and the same ones in eager PyTorch in turn, on the same images, and prints how they compare.
 
     cargo build --release && python3 tools/peers/step.py [--rounds 3] [--steps 2] [--only CASE ...] [--memory] [--markdown FILE]
 
-Both start from the same weights and see the same random images, which `diptych bench step --save` writes; the losses of the first
-steps must agree. Every round measures each program once, in a process of its own; a ratio is the median over the rounds of one
+All start from the same weights and see the same random images, which `diptych bench step --save` writes; the losses of the first
+steps must agree. PyTorch runs twice: as it comes, and with weights and images in its `channels_last` format, as Diptych has them. Every round measures each program once, in a process of its own; a ratio is the median over the rounds of one
 round's ratio. The environment is that of compare.py, or --python names one that has torch, torchvision and safetensors. Run it
 while nothing else runs; where that can't be had, the time on all cores says more than the time on the clock.
 """
@@ -34,9 +34,10 @@ LABELS = {
     "simclr-resnet50": "SimCLR, ResNet-50, 224 px",
 }
 MEMORY_CASE, MEMORY_BATCH = "byol-resnet50", 32
-# First steps whose losses are compared, and how far they may be apart, relative. An untrained ResNet-50 on 16 images enlarges
-# what sums in another order round otherwise: there the first loss alone, of equal weights, has the narrow bound.
-COMPARED, TOLERANCE, TOLERANCE_RESNET50 = 3, 1e-3, 2e-2
+# First steps whose losses are compared, and how far they may be apart, relative. In `channels_last`, which Diptych uses, PyTorch
+# sums the statistics of batch norms in single precision; what that rounds, an untrained ResNet-50 on 16 images of noise enlarges. So
+# there the losses are compared with those of PyTorch in the same format, and those of the other one are told.
+COMPARED, TOLERANCE = 3, 1e-3
 
 
 def run(command):
@@ -48,7 +49,7 @@ def run(command):
 
 
 def measure(case, batch, python, threads, warm_up, steps, folder, memory=False):
-    """Ours, then theirs from our weights, which are left in `folder`."""
+    """Ours, then theirs from our weights, which are left in `folder`: as it comes, and in `channels_last`."""
     config, _, rate, peer = CASES[case]
     lengths = ["--warm-up", str(warm_up), "--steps", str(steps)]
     ours = [ROOT / "target/release/diptych", "bench", "step", "--json", "--set", "device=cpu"]
@@ -59,22 +60,23 @@ def measure(case, batch, python, threads, warm_up, steps, folder, memory=False):
         run([*ours, *save, "--warm-up", "0", "--steps", "1"])
         save = []
     theirs = [python, HERE / "torch_steps.py", *peer, "--rate", str(rate * batch / 256), "--from", folder, "--threads", str(threads)]
-    return run([*ours, *save, *lengths]), run([*theirs, *lengths])
+    return run([*ours, *save, *lengths]), run([*theirs, *lengths]), run([*theirs, *lengths, "--channels-last"])
 
 
-def check(case, ours, theirs):
-    pairs = list(zip(ours["losses"], theirs["losses"]))[:COMPARED]
-    apart = [abs(mine - other) / abs(other) for mine, other in pairs]
-    losses = ", ".join(f"{mine:.6f} / {other:.6f}" for mine, other in pairs)
-    say(f"{case}: the first {len(pairs)} losses, ours / PyTorch's: {losses}; at most {max(apart):.1e} apart")
-    later = TOLERANCE_RESNET50 if "resnet50" in case else TOLERANCE
+def check(case, ours, eager, channels_last):
+    """The largest relative difference of our losses to those of PyTorch in `channels_last`."""
+    apart = {}
+    for name, theirs in ("as it comes", eager), ("channels_last", channels_last):
+        pairs = list(zip(ours["losses"], theirs["losses"]))[:COMPARED]
+        apart[name] = max(abs(mine - other) / abs(other) for mine, other in pairs)
+        losses = ", ".join(f"{mine:.6f} / {other:.6f}" for mine, other in pairs)
+        say(f"{case}: the first {len(pairs)} losses, ours / PyTorch's, {name}: {losses}; at most {apart[name]:.1e} apart")
     # A loss that is not a number is not within any bound.
-    if not (apart[0] <= TOLERANCE and all(value <= later for value in apart)):
+    if not apart["channels_last"] <= TOLERANCE:
         raise SystemExit(
-            f"{case}: losses are {max(apart):.1e} apart, expected at most {TOLERANCE} at first and {later} then:"
-            " the two do not do the same work"
+            f"{case}: losses are {apart['channels_last']:.1e} apart, expected at most {TOLERANCE}: the two do not do the same work"
         )
-    return max(apart)
+    return apart["channels_last"]
 
 
 def heading(text):
@@ -89,20 +91,19 @@ def table(rows):
 
 
 def speed(arguments, python, threads, folder):
-    rows = [["step", "batch", "Diptych, s", "PyTorch, s", "Diptych is", "on all cores, s", "PyTorch's", "Diptych is", "losses apart"]]
+    rows = [["step", "batch", "Diptych, s", "PyTorch, s", "Diptych is", "channels_last, s", "Diptych is", "on all cores", "losses apart"]]
     for case in arguments.only:
         batch = arguments.batch_size or CASES[case][1]
         rounds, apart = [], []
         for number in range(arguments.rounds):
-            ours, theirs = measure(case, batch, python, threads, arguments.warm_up, arguments.steps, folder / case)
-            apart.append(check(case, ours, theirs))
-            middle = [statistics.median(found[key]) for key in ("seconds", "processor_seconds") for found in (ours, theirs)]
-            rounds.append(middle)
-            say(f"round {number + 1}, {case}: {middle[0]:.2f} and {middle[1]:.2f} s, on all cores {middle[2]:.2f} and {middle[3]:.2f} s")
-        clock, clock_theirs, cores, cores_theirs = (statistics.median(column) for column in zip(*rounds))
-        ratio, cores_ratio = (statistics.median(found[at + 1] / found[at] for found in rounds) for at in (0, 2))
-        row = [LABELS[case], str(batch), f"{clock:.2f}", f"{clock_theirs:.2f}", f"{ratio:.2f} x"]
-        rows.append(row + [f"{cores:.2f}", f"{cores_theirs:.2f}", f"{cores_ratio:.2f} x", f"{max(apart):.0e}"])
+            found = measure(case, batch, python, threads, arguments.warm_up, arguments.steps, folder / case)
+            apart.append(check(case, *found))
+            rounds.append([[statistics.median(one[key]) for one in found] for key in ("seconds", "processor_seconds")])
+            say(f"round {number + 1}, {case}: " + ", ".join(f"{seconds:.2f}" for seconds in rounds[-1][0]) + " s")
+        clock = [statistics.median(column) for column in zip(*(seconds for seconds, _ in rounds))]
+        ratio = lambda key, peer: statistics.median(found[key][peer] / found[key][0] for found in rounds)
+        row = [LABELS[case], str(batch), f"{clock[0]:.2f}", f"{clock[1]:.2f}", f"{ratio(0, 1):.2f} x", f"{clock[2]:.2f}"]
+        rows.append([*row, f"{ratio(0, 2):.2f} x", f"{ratio(1, 1):.2f} x, {ratio(1, 2):.2f} x", f"{max(apart):.0e}"])
     text = (
         f"medians of {arguments.rounds} rounds of {arguments.steps}\nsteps after {arguments.warm_up}, with {threads}"
         f" thread{'s' * (threads > 1)}; PyTorch 2.11.0, eager, as torch_steps.py has it."
@@ -111,13 +112,13 @@ def speed(arguments, python, threads, folder):
 
 
 def memory(batch, python, threads, folder):
-    both = measure(MEMORY_CASE, batch, python, threads, 0, COMPARED, folder, memory=True)
-    check(MEMORY_CASE, *both)
-    rows = [["step", "batch", "", "Diptych, MiB", "PyTorch, MiB", "Diptych takes"]]
-    peaks = [found["memory"]["process_peak_bytes"] / 2**20 for found in both]
-    grown = [peak - found["memory"]["process_before_bytes"] / 2**20 for peak, found in zip(peaks, both)]
-    for what, (mine, other) in (("peak of the process", peaks), ("minus before the first step", grown)):
-        figures = [f"{mine:.0f}", f"{other:.0f}", f"{mine / other:.2f} x"]
+    found = measure(MEMORY_CASE, batch, python, threads, 0, COMPARED, folder, memory=True)
+    check(MEMORY_CASE, *found)
+    rows = [["step", "batch", "", "Diptych, MiB", "PyTorch, MiB", "Diptych takes", "channels_last, MiB", "Diptych takes"]]
+    peaks = [one["memory"]["process_peak_bytes"] / 2**20 for one in found]
+    grown = [peak - one["memory"]["process_before_bytes"] / 2**20 for peak, one in zip(peaks, found)]
+    for what, (mine, eager, last) in (("peak of the process", peaks), ("minus before the first step", grown)):
+        figures = [f"{mine:.0f}", f"{eager:.0f}", f"{mine / eager:.2f} x", f"{last:.0f}", f"{mine / last:.2f} x"]
         rows.append([LABELS[MEMORY_CASE], str(batch), what, *figures])
     text = f"resident memory (VmHWM;\nVmRSS before) over {COMPARED} steps with {threads} thread{'s' * (threads > 1)}, each in a process of its own."
     return f"{heading(text)}\n\n{table(rows)}\n"

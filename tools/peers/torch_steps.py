@@ -156,6 +156,7 @@ def main():
     parser.add_argument("--threads", type=int, required=True)
     parser.add_argument("--warm-up", type=int, default=1)
     parser.add_argument("--steps", type=int, default=2)
+    parser.add_argument("--channels-last", action="store_true", help="weights and images in that memory format")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     byol = arguments.method == "byol"
@@ -164,6 +165,9 @@ def main():
     model.train()
     views = load_file(arguments.folder / "views.safetensors")
     views = [views["view1"], views["view2"]]
+    if arguments.channels_last:
+        model = model.to(memory_format=torch.channels_last)
+        views = [view.contiguous(memory_format=torch.channels_last) for view in views]
     optimizer = LARS(model.trained(), arguments.rate, rate_inside=not byol)
     before = resident("VmRSS")
     seconds, processor, losses = [], [], []

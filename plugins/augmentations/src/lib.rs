@@ -10,6 +10,8 @@ mod color_jitter;
 mod gaussian_blur;
 mod grayscale;
 mod horizontal_flip;
+mod jigsaw;
+mod randaugment;
 mod random_resized_crop;
 mod resample;
 mod resize;
@@ -27,5 +29,7 @@ diptych_sdk::export_plugin! {
         solarize::Solarize,
         resize::Resize,
         center_crop::CenterCrop,
+        randaugment::RandAugment,
+        jigsaw::Jigsaw,
     ],
 }

@@ -120,6 +120,26 @@ pub fn torchvision_image(name: &str) -> (OwnedImage<PlanarF32>, Vec<[f32; 3]>) {
     })
 }
 
+/// The image that Pillow was given as `name`.
+pub fn pillow_image(name: &str) -> OwnedImage<Rgb8> {
+    with_reference("pillow_reference", |tensors| {
+        let input = tensors.tensor(name).unwrap();
+        let [height, width, 3] = *input.shape() else { panic!("expected [height, width, 3]") };
+        rgb8(width as u32, height as u32, input.data().as_chunks::<3>().0)
+    })
+}
+
+/// What Pillow made of the image `name`, by operation and amount.
+pub fn pillow_images(name: &str) -> Vec<(String, Vec<[u8; 3]>)> {
+    with_reference("pillow_reference", |tensors| {
+        let made = tensors.iter().filter_map(|(full, tensor)| {
+            let operation = full.strip_prefix(name)?.strip_prefix('.')?;
+            Some((operation.to_owned(), tensor.data().as_chunks::<3>().0.to_vec()))
+        });
+        made.collect()
+    })
+}
+
 /// Mean area, mean logarithm of width / height, and mean left edge over the room for it, of the crops that `library`
 /// (`tensorflow`, `torchvision`) drew under `name`.
 pub fn reference_crops(library: &str, name: &str) -> [f64; 3] {

@@ -72,11 +72,14 @@ def extended_info_nce(first, alpha=0.2, beta=0.3):
 record("extended_info_nce", extended_info_nce)
 
 
-def moco(first):
-    """The positive's logit is the first of a cross-entropy over it and the queue."""
-    q, k = unit(first), unit(second_target)
-    logits = torch.cat([(q * k).sum(1, keepdim=True), q @ queue.T], 1) / 0.2
+def among(q, k, negatives):
+    """The positive's logit is the first of a cross-entropy over it and the negatives, all of unit length."""
+    logits = torch.cat([(q * k).sum(1, keepdim=True), q @ negatives.T], 1) / 0.2
     return F.cross_entropy(logits, torch.zeros(6, dtype=torch.long))
+
+
+def moco(first):
+    return among(unit(first), unit(second_target), queue)
 
 
 def moco_v3(first):
@@ -84,8 +87,28 @@ def moco_v3(first):
     return sum(F.cross_entropy(unit(q) @ unit(k).T / 0.2, torch.arange(6)) for q, k in pairs)
 
 
+def jigsaw(first):
+    """PyContrast's InfoMin: a share of 0.3 for the third view's query of the second's key."""
+    key = unit(second_target)
+    return 0.7 * among(unit(first), key, queue) + 0.3 * among(unit(third), key, queue)
+
+
 record("info_nce.queue", moco)
+record("info_nce.auxiliary", jigsaw)
 record("info_nce.batch", moco_v3)
+
+
+# PyContrast's CMC with a queue: two parts of three numbers, each against the other's keys.
+tensors["grouped.first"], tensors["grouped.second_target"] = value(43, 6, 6), value(44, 6, 6)
+tensors["grouped.queue"] = torch.cat([unit(value(45 + i, 8, 3).float(), dim=1) for i in (0, 1)], 1).double()
+grouped = tensors["grouped.first"].clone().requires_grad_()
+(q1, q2), (k1, k2), (n1, n2) = (
+    [unit(part, dim=1) for part in x.chunk(2, 1)]
+    for x in (grouped, tensors["grouped.second_target"], tensors["grouped.queue"])
+)
+loss = among(q1, k2, n2) + among(q2, k1, n1)
+loss.backward()
+tensors |= {"info_nce.groups.loss": loss.detach().reshape(1), "info_nce.groups.gradient": grouped.grad}
 
 
 def barlow_twins(first):

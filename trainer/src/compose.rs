@@ -10,7 +10,8 @@ use crate::Result;
 use crate::config::{InitialWeights, RunConfig, TargetKind};
 use crate::method::head::{Head, HeadConfig};
 use crate::method::{
-    Average, Branch, Encoder, Method, Networks, Predictor, PredictorConfig, Probe, Target, WeightedLoss,
+    Average, Branch, Encoder, Method, Networks, Patches, Predictor, PredictorConfig, Probe, Target,
+    WeightedLoss,
 };
 use crate::weights::Weights;
 
@@ -81,7 +82,17 @@ pub(crate) fn method(
         Some(classes) => Some(Probe::new(online.encoder.feature_count(), classes as i64, device)?),
         None => None,
     };
-    let networks = Networks { online, predictor, target, views: config.forward };
+    let patches = match &config.patches {
+        Some(patches) => {
+            let names = config.views.views.iter().map(|view| patches.views.contains(&view.name));
+            let seeds = ["projector", "linear"]
+                .map(|part| random::seed(config.seed, &format!("weights/patches/{part}/online")));
+            let features = online.encoder.feature_count();
+            Some(Patches::new(patches, names.collect(), features, seeds, device)?)
+        }
+        None => None,
+    };
+    let networks = Networks { online, predictor, target, views: config.forward, patches };
     Ok(Method { networks, losses, probe })
 }
 

@@ -13,6 +13,17 @@
 //!
 //! The queue starts from random directions, as in MoCo's code; the keys of a step enter it when its loss is computed, the
 //! oldest leave. Queue and the place of its oldest key are in checkpoints.
+//!
+//! With `auxiliary_share` beta above 0, views from the third on are further queries for the second view's key, among the same
+//! negatives, and no keys (PIRL's and InfoMin's jigsaw; Misra and van der Maaten 2020, Tian et al. 2020):
+//!
+//! ```text
+//! (1 - beta) loss(q_1, k_2) + beta mean over v > 2 of loss(q_v, k_2)
+//! ```
+//!
+//! With `groups` G above 1, q and k are G equal parts, each of unit length, and every part of q is compared with every *other*
+//! part of k, never with its own: `sum over g of mean over h != g of loss(q_g, k_h)`, where the negatives of a part of k are that part
+//! of the others. With G = 2 it is CMC of two sets of channels (Tian et al. 2020, "Contrastive multiview coding") with MoCo's keys.
 
 use diptych_sdk::Parameters;
 use diptych_sdk_tensor::{
@@ -35,18 +46,40 @@ pub struct InfoNceParameters {
     /// Whether every view is a query, as MoCo v3; without it only the first view is.
     #[parameter(default = false)]
     symmetric: bool,
+    /// Share of the views from the third on, as queries for the second view's key; InfoMin: 0.5. With 0 they are keys as the second.
+    #[parameter(default = 0.0, minimum = 0.0, maximum = 1.0)]
+    auxiliary_share: f64,
+    /// Equal parts of query and key, each compared with the others alone. CMC: 2.
+    #[parameter(default = 1, minimum = 1, maximum = 64)]
+    groups: i64,
 }
 
 /// The loss with its queue.
 pub struct InfoNce {
     temperature: f64,
     symmetric: bool,
+    auxiliary_share: f64,
+    groups: i64,
     queue: Option<Queue>,
+}
+
+/// Parts of unit length of a view's queries or keys, [batch, dimensions / groups] each.
+type Parts = Vec<Tensor>;
+
+/// What comparisons of queries and keys came to.
+#[derive(Default)]
+struct Comparisons {
+    /// Scalars.
+    losses: Vec<Tensor>,
+    /// [batch], of queries and their keys.
+    cosines: Vec<Tensor>,
+    /// Bool [batch]: above every negative.
+    hits: Vec<Tensor>,
 }
 
 /// The newest keys, in a ring.
 struct Queue {
-    /// [keys, dimensions], rows of unit length.
+    /// [keys, dimensions]; each group's part of a row is of unit length.
     keys: Tensor,
     /// Int64 scalar: the row that is written next. A tensor, so that no device has to be waited for.
     next: Tensor,
@@ -57,7 +90,7 @@ impl Loss for InfoNce {
     const DOC: &'static str = "Cross-entropy of finding a sample's target projection among a queue of earlier ones, or among the \
         batch's, by cosine over temperature (MoCo).\n\n\
         Figures: `positive_similarity`, the mean cosine of query and key of a sample; `contrastive_accuracy`, how often it \
-        is above that of every negative.";
+        is above that of every negative; with `auxiliary_share`, `auxiliary_accuracy`, the same of the further queries.";
     const READS_TARGET: bool = true;
     const READS_PREDICTION: bool = true;
     type Parameters = InfoNceParameters;
@@ -67,22 +100,31 @@ impl Loss for InfoNce {
         dimensions: &Dimensions,
         state: &mut Variables,
     ) -> Result<Self, Error> {
-        let InfoNceParameters { temperature, queue_size, symmetric } = parameters;
+        let InfoNceParameters { temperature, queue_size, symmetric, auxiliary_share, groups } = parameters;
+        if symmetric && auxiliary_share > 0.0 {
+            return Err(Error::new(
+                "auxiliary_share stands beside symmetric = true, which makes every view a key; set one of the two alone",
+            ));
+        }
+        if dimensions.projection % groups != 0 {
+            return Err(Error::new(format_args!(
+                "groups = {groups} with projections of {} dimensions, expected a multiple; set projector.groups and \
+                 projector.output so that each group has as many",
+                dimensions.projection
+            )));
+        }
         let queue = match queue_size {
             0 => None,
-            size => Some(Queue::new(state, size, dimensions.projection)?),
+            size => Some(Queue::new(state, size, dimensions.projection, groups)?),
         };
-        Ok(InfoNce { temperature, symmetric, queue })
+        Ok(InfoNce { temperature, symmetric, auxiliary_share, groups, queue })
     }
 
     fn forward(&mut self, inputs: &LossInputs) -> Result<LossOutput, Error> {
         let views = inputs.views.len();
-        let normalize = |select: fn(&LossView) -> &Tensor| {
-            inputs.views.iter().map(|view| l2_normalize(select(view))).collect::<Result<Vec<_>, _>>()
-        };
-        let queries = normalize(|view| &view.online_prediction)?;
-        let keys = normalize(|view| &view.target_projection)?;
-        let batch = keys[0].size()[0];
+        let queries = self.parts_of(inputs, |view| &view.online_prediction)?;
+        let keys = self.parts_of(inputs, |view| &view.target_projection)?;
+        let batch = keys[0][0].size()[0];
         if batch < 2 && self.queue.is_none() {
             return Err(Error::new(format_args!(
                 "found a batch of {batch} sample and no queue, expected at least 2 samples or queue_size above 0: without \
@@ -91,46 +133,116 @@ impl Loss for InfoNce {
         }
         // The queue changes in place below, while its values here are still needed for the gradient.
         let queue = self.queue.as_ref().map(|queue| queue.keys.f_detach_copy()).transpose()?;
-        let (mut losses, mut cosines, mut hits) = (Vec::new(), Vec::new(), Vec::new());
-        for (online, target) in pairs(if self.symmetric { views } else { 1 }, views) {
-            let (query, key) = (&queries[online], &keys[target]);
-            let positive = query.f_mul(key)?.f_sum_dim_intlist([1].as_slice(), false, None::<Kind>)?;
-            let negatives = match &queue {
-                Some(queue) => query.f_mm(&queue.f_to_kind(query.kind())?.f_transpose(0, 1)?)?,
-                None => {
-                    let same_sample = Tensor::f_eye(batch, (Kind::Bool, query.device()))?;
-                    query.f_mm(&key.f_transpose(0, 1)?)?.f_masked_fill(&same_sample, f64::NEG_INFINITY)?
-                }
-            };
-            let normaliser = negatives.f_div_scalar(self.temperature)?.f_logsumexp([1].as_slice(), false)?;
-            let logit = positive.f_div_scalar(self.temperature)?;
-            losses.push(logit.f_logaddexp(&normaliser)?.f_sub(&logit)?.f_mean(None)?);
-            tch::no_grad(|| {
-                hits.push(positive.f_gt_tensor(&negatives.f_amax([1].as_slice(), false)?)?);
-                cosines.push(positive.detach());
-                Ok::<_, Error>(())
-            })?;
-        }
+        let queue = queue.map(|queue| queue.f_chunk(self.groups, 1)).transpose()?;
+        let compare = |pairs: &mut dyn Iterator<Item = (usize, usize)>| {
+            let mut found = Comparisons::default();
+            for (online, target) in pairs {
+                self.compare(&queries[online], &keys[target], queue.as_deref(), &mut found)?;
+            }
+            Ok::<_, Error>(found)
+        };
+        // Keys are the views behind the query, or with further queries the second alone.
+        let targets = if self.auxiliary_share > 0.0 { 2 } else { views };
+        let found = compare(&mut pairs(if self.symmetric { views } else { 1 }, targets))?;
+        let further = match views {
+            _ if self.auxiliary_share == 0.0 => None,
+            3.. => Some(compare(&mut (2..views).map(|query| (query, 1)))?),
+            _ => {
+                return Err(Error::new(format_args!(
+                    "auxiliary_share = {} is of the views from the third on, found {views} views; give further ones or set it to 0",
+                    self.auxiliary_share
+                )));
+            }
+        };
         if let Some(queue) = &mut self.queue {
             let from = if self.symmetric { 0 } else { 1 };
-            queue.push(&Tensor::f_cat(&keys[from..], 0)?)?;
+            let rows = keys[from..targets].iter().map(|parts| Tensor::f_cat(parts, 1));
+            queue.push(&Tensor::f_cat(&rows.collect::<Result<Vec<_>, _>>()?, 0)?)?;
         }
-        let loss = Tensor::f_stack(&losses, 0)?.f_sum(None)?;
-        let positive_similarity = Tensor::f_stack(&cosines, 0)?.f_mean(None)?;
-        let contrastive_accuracy = Tensor::f_stack(&hits, 0)?.f_to_kind(Kind::Float)?.f_mean(None)?;
-        let figures = vec![
-            ("positive_similarity", positive_similarity),
-            ("contrastive_accuracy", contrastive_accuracy),
+        let mut loss = self.sum(&found)?;
+        let mut figures = vec![
+            ("positive_similarity", Tensor::f_stack(&found.cosines, 0)?.f_mean(None)?),
+            ("contrastive_accuracy", accuracy(&found)?),
         ];
+        if let Some(further) = further {
+            let mean = self.sum(&further)?.f_div_scalar((views - 2) as f64)?;
+            loss = loss
+                .f_mul_scalar(1.0 - self.auxiliary_share)?
+                .f_add(&mean.f_mul_scalar(self.auxiliary_share)?)?;
+            figures.push(("auxiliary_accuracy", accuracy(&further)?));
+        }
         Ok(LossOutput { loss, figures })
     }
 }
 
+impl InfoNce {
+    /// The vectors that `select` takes, of every view, in their parts.
+    fn parts_of(&self, inputs: &LossInputs, select: fn(&LossView) -> &Tensor) -> Result<Vec<Parts>, Error> {
+        let parts = |view: &LossView| {
+            let parts = select(view).f_chunk(self.groups, 1)?;
+            parts.iter().map(l2_normalize).collect::<Result<Parts, Error>>()
+        };
+        inputs.views.iter().map(parts).collect()
+    }
+
+    /// Adds what comparing a view's query with another's key comes to. `queue` is [keys, dimensions / groups] per group.
+    fn compare(
+        &self,
+        queries: &Parts,
+        keys: &Parts,
+        queue: Option<&[Tensor]>,
+        found: &mut Comparisons,
+    ) -> Result<(), Error> {
+        let groups = queries.len();
+        let others = (0..groups).flat_map(|query| (0..groups).map(move |key| (query, key)));
+        for (query, key) in others.filter(|(query, key)| groups == 1 || query != key) {
+            self.compare_parts(&queries[query], &keys[key], queue.map(|queue| &queue[key]), found)?;
+        }
+        Ok(())
+    }
+
+    /// The same of one part of each.
+    fn compare_parts(
+        &self,
+        query: &Tensor,
+        key: &Tensor,
+        queue: Option<&Tensor>,
+        found: &mut Comparisons,
+    ) -> Result<(), Error> {
+        let positive = query.f_mul(key)?.f_sum_dim_intlist([1].as_slice(), false, None::<Kind>)?;
+        let negatives = match queue {
+            Some(queue) => query.f_mm(&queue.f_to_kind(query.kind())?.f_transpose(0, 1)?)?,
+            None => {
+                let same_sample = Tensor::f_eye(query.size()[0], (Kind::Bool, query.device()))?;
+                query.f_mm(&key.f_transpose(0, 1)?)?.f_masked_fill(&same_sample, f64::NEG_INFINITY)?
+            }
+        };
+        let normaliser = negatives.f_div_scalar(self.temperature)?.f_logsumexp([1].as_slice(), false)?;
+        let logit = positive.f_div_scalar(self.temperature)?;
+        found.losses.push(logit.f_logaddexp(&normaliser)?.f_sub(&logit)?.f_mean(None)?);
+        tch::no_grad(|| {
+            found.hits.push(positive.f_gt_tensor(&negatives.f_amax([1].as_slice(), false)?)?);
+            found.cosines.push(positive.detach());
+            Ok(())
+        })
+    }
+
+    /// The losses' sum over pairs of views and groups of queries, a mean over groups of keys.
+    fn sum(&self, found: &Comparisons) -> Result<Tensor, Error> {
+        let sum = Tensor::f_stack(&found.losses, 0)?.f_sum(None)?;
+        Ok(if self.groups > 2 { sum.f_div_scalar((self.groups - 1) as f64)? } else { sum })
+    }
+}
+
+fn accuracy(found: &Comparisons) -> Result<Tensor, Error> {
+    Ok(Tensor::f_stack(&found.hits, 0)?.f_to_kind(Kind::Float)?.f_mean(None)?)
+}
+
 impl Queue {
-    fn new(state: &mut Variables, size: i64, dimensions: i64) -> Result<Queue, Error> {
+    fn new(state: &mut Variables, size: i64, dimensions: i64, groups: i64) -> Result<Queue, Error> {
         let initial = Initial::Normal { deviation: 1.0 };
         let mut keys = state.make("queue", Role::Buffer, initial, &[size, dimensions])?;
-        keys.f_copy_(&l2_normalize(&keys)?)?;
+        keys.f_copy_(&l2_normalize(&keys.f_view([size, groups, -1])?)?.f_view([size, dimensions])?)?;
         let zero = Tensor::f_zeros([], (Kind::Int64, Device::Cpu))?;
         Ok(Queue { keys, next: state.make_from("queue_next", Role::Buffer, zero)? })
     }
@@ -153,136 +265,4 @@ impl Queue {
 }
 
 #[cfg(test)]
-mod tests {
-    use diptych_sdk_tensor::testing::{build_loss, gradient_error, run_loss};
-
-    use super::*;
-    use crate::testing::{Reference, figure, random, rows};
-
-    fn build(temperature: f64, queue_size: i64, symmetric: bool, width: i64) -> (InfoNce, Variables) {
-        let parameters = InfoNceParameters { temperature, queue_size, symmetric };
-        let dimensions = Dimensions { projection: width, ..Dimensions::default() };
-        build_loss::<InfoNce>(parameters, dimensions, 0).unwrap()
-    }
-
-    /// Copies `values` into the queue.
-    fn fill(loss: &mut InfoNce, values: &Tensor) {
-        loss.queue.as_mut().unwrap().keys.copy_(&values.to_kind(Kind::Float));
-    }
-
-    fn queue(loss: &InfoNce) -> Vec<f32> {
-        Vec::try_from(loss.queue.as_ref().unwrap().keys.view(-1)).unwrap()
-    }
-
-    #[test]
-    fn matches_a_case_computed_by_hand() {
-        let (query, key) = (rows(&[2.0, 0.0, 0.0, 1.0]), rows(&[3.0, 0.0, 1.0, 0.0]));
-        let mut loss = build(0.5, 2, false, 2).0;
-        fill(&mut loss, &rows(&[0.0, 1.0, -1.0, 0.0]));
-        let output = run_loss(&mut loss, &[[&query, &query], [&key, &key]]).unwrap();
-        // Sample 1: positive 1, negatives 0 and -1; sample 2: positive 0, negatives 1 and 0.
-        let (e2, one) = (2f64.exp(), 1.0);
-        let expected = (((e2 + 1.0 + (-2f64).exp()) / e2).ln() + ((one + e2 + 1.0) / one).ln()) / 2.0;
-        assert!((output.loss.double_value(&[]) - expected).abs() < 1e-7);
-        assert!((figure(&output, "positive_similarity") - 0.5).abs() < 1e-7);
-        assert_eq!(figure(&output, "contrastive_accuracy"), 0.5);
-    }
-
-    #[test]
-    fn without_a_queue_the_other_samples_keys_are_the_negatives() {
-        let view = Tensor::ones([5, 3], (Kind::Double, Device::Cpu));
-        let output = run_loss(&mut build(0.2, 0, true, 3).0, &[[&view, &view], [&view, &view]]).unwrap();
-        // Guessing among 5, in both directions.
-        assert!((output.loss.double_value(&[]) - 2.0 * 5f64.ln()).abs() < 1e-12);
-    }
-
-    #[test]
-    fn keys_enter_after_the_loss_and_push_the_oldest_out() {
-        let mut loss = build(0.5, 3, false, 2).0;
-        fill(&mut loss, &rows(&[1.0, 0.0, 1.0, 0.0, 1.0, 0.0]));
-        let up = rows(&[0.0, 1.0, 0.0, 1.0]);
-        let first = run_loss(&mut loss, &[[&up, &up], [&up, &up]]).unwrap();
-        let e2 = 2f64.exp();
-        assert!(
-            (first.loss.double_value(&[]) - ((e2 + 3.0) / e2).ln()).abs() < 1e-6,
-            "none is in the queue yet"
-        );
-        assert_eq!(queue(&loss), [0.0, 1.0, 0.0, 1.0, 1.0, 0.0]);
-        let left = rows(&[-1.0, 0.0, 0.0, -1.0]);
-        run_loss(&mut loss, &[[&up, &up], [&left, &left]]).unwrap();
-        assert_eq!(queue(&loss), [0.0, -1.0, 0.0, 1.0, -1.0, 0.0], "around the end");
-        let many = rows(&[1.0, 0.0, -1.0, 0.0, 0.0, 1.0, 0.0, -1.0]);
-        run_loss(&mut loss, &[[&many, &many], [&many, &many]]).unwrap();
-        assert_eq!(queue(&loss), [0.0, -1.0, -1.0, 0.0, 0.0, 1.0], "the last three of four");
-    }
-
-    #[test]
-    fn a_loss_with_restored_state_goes_on_as_the_one_it_was_taken_from() {
-        tch::manual_seed(6);
-        let batches = [(); 4].map(|()| (random([4, 5]), random([4, 5])));
-        let step = |loss: &mut InfoNce, (query, key): &(Tensor, Tensor)| {
-            run_loss(loss, &[[query, query], [key, key]]).unwrap().loss.double_value(&[])
-        };
-        let (mut straight, state) = build(0.2, 6, false, 5);
-        for batch in &batches[..3] {
-            step(&mut straight, batch);
-        }
-        let (mut resumed, fresh) = build(0.2, 6, false, 5);
-        assert_eq!(state.iter().map(|variable| &*variable.name).collect::<Vec<_>>(), ["queue", "queue_next"]);
-        for (from, to) in state.iter().zip(fresh.iter()) {
-            assert!(!from.trainable());
-            to.tensor.shallow_clone().copy_(&from.tensor);
-        }
-        assert_eq!(step(&mut straight, &batches[3]), step(&mut resumed, &batches[3]));
-        assert_eq!(queue(&straight), queue(&resumed));
-        assert_ne!(step(&mut build(0.2, 6, false, 5).0, &batches[3]), step(&mut straight, &batches[3]));
-    }
-
-    #[test]
-    fn the_same_seed_starts_the_same_queue_of_unit_vectors() {
-        assert_eq!(queue(&build(0.2, 6, false, 5).0), queue(&build(0.2, 6, false, 5).0));
-        for key in queue(&build(0.2, 6, false, 5).0).chunks(5) {
-            assert!((key.iter().map(|x| x * x).sum::<f32>() - 1.0).abs() < 1e-6);
-        }
-    }
-
-    #[test]
-    fn the_gradient_is_that_of_finite_differences() {
-        tch::manual_seed(7);
-        let (point, key) = (random([3, 4]), random([3, 4]));
-        for queue_size in [0, 5] {
-            let error = gradient_error(&point, |query| {
-                let mut loss = build(0.3, queue_size, true, 4).0;
-                run_loss(&mut loss, &[[query, &key], [&key, &key]]).unwrap().loss
-            });
-            assert!(error < 1e-7, "queue of {queue_size}: {error}");
-        }
-    }
-
-    #[test]
-    fn agrees_with_mocos_formulation_in_pytorch() {
-        let reference = Reference::load();
-        let run = |mut loss: InfoNce, first: &Tensor| {
-            let views = [
-                [first, reference.get("first_target")],
-                [reference.get("second"), reference.get("second_target")],
-            ];
-            run_loss(&mut loss, &views).unwrap().loss
-        };
-        let mut queued = build(0.2, 8, false, 5).0;
-        fill(&mut queued, reference.get("queue"));
-        let first = reference.first();
-        reference.assert_agrees("info_nce.queue", &run(queued, &first), &first, 1e-10);
-        let first = reference.first();
-        let found = run(build(0.2, 0, true, 5).0, &first);
-        reference.assert_agrees("info_nce.batch", &found, &first, 1e-10);
-    }
-
-    #[test]
-    fn a_batch_without_negatives_is_an_error() {
-        let view = rows(&[1.0, 0.0]);
-        let error = run_loss(&mut build(0.1, 0, false, 2).0, &[[&view, &view], [&view, &view]]).unwrap_err();
-        assert!(error.to_string().starts_with("found a batch of 1 sample and no queue"), "{error}");
-        run_loss(&mut build(0.1, 4, false, 2).0, &[[&view, &view], [&view, &view]]).unwrap();
-    }
-}
+mod tests;

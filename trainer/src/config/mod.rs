@@ -2,6 +2,7 @@
 
 mod evaluation;
 mod optimization;
+mod patches;
 mod sections;
 mod weights;
 
@@ -21,15 +22,16 @@ pub use evaluation::{
 };
 pub use optimization::{Decay, Interval, OptimizerConfig, OptimizerKind, Scaling, ScheduleConfig};
 pub use sections::{
-    CheckpointConfig, DataConfig, InitialWeights, InputConfig, Labels, LoaderConfig, MomentumSchedule,
-    ProbeConfig, ReadingConfig, TargetConfig, TargetKind, Unreadable,
+    CheckpointConfig, ColorSpace, DataConfig, InitialWeights, InputConfig, Labels, LoaderConfig,
+    MomentumSchedule, ProbeConfig, ReadingConfig, TargetConfig, TargetKind, Unreadable,
 };
 pub use weights::WeightsConfig;
 
+use patches::check_patches;
+
 use crate::device::DeviceName;
-use crate::method::BatchStatistics;
 use crate::method::head::{HeadConfig, Initialization};
-use crate::method::{ForwardViews, PredictorConfig};
+use crate::method::{BatchStatistics, ForwardViews, PatchesConfig, PredictorConfig};
 
 /// Everything that a run is told.
 #[derive(Clone)]
@@ -57,6 +59,8 @@ pub struct RunConfig {
     pub weights: Option<WeightsConfig>,
     /// `[projector]`
     pub projector: HeadConfig,
+    /// `[patches]`; absent where no view is a mosaic.
+    pub patches: Option<PatchesConfig>,
     /// `[predictor]`
     pub predictor: PredictorConfig,
     /// `[target]`
@@ -168,6 +172,7 @@ impl RunConfig {
             (encoder, WeightsConfig::read(table))
         });
         let projector = table.table_or_empty("projector", HeadConfig::read);
+        let patches = table.table("patches", PatchesConfig::read);
         let predictor = table.table("predictor", PredictorConfig::read).unwrap_or(PredictorConfig::None);
         if let PredictorConfig::Mlp { head, .. } = &predictor
             && head.width() != projector.width()
@@ -188,6 +193,9 @@ impl RunConfig {
             table.problem(Some("target"), message);
         }
         let forward = table.table_or_empty("forward", |table| table.choice("views", ForwardViews::Separate));
+        if let Some(patches) = &patches {
+            check_patches(table, patches, &views, &projector, forward);
+        }
         let losses = table.tables("losses", |table| LossConfig::read(table, registry));
         if losses.is_empty() {
             table.problem(
@@ -216,6 +224,7 @@ impl RunConfig {
             encoder: encoder?,
             weights,
             projector,
+            patches,
             predictor,
             target,
             forward,
@@ -245,6 +254,9 @@ impl RunConfig {
         }
         table.insert("encoder".into(), encoder.into());
         table.insert("projector".into(), self.projector.to_toml().into());
+        if let Some(patches) = &self.patches {
+            table.insert("patches".into(), patches.to_toml().into());
+        }
         if let Some(predictor) = self.predictor.to_toml() {
             table.insert("predictor".into(), predictor.into());
         }

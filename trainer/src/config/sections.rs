@@ -145,9 +145,23 @@ impl LoaderConfig {
     }
 }
 
-/// `[input]`: normalisation of pixels in [0, 1], per channel, on the device.
+choices! {
+    /// The channels that an encoder sees.
+    pub enum ColorSpace {
+        /// Red, green and blue in [0, 1].
+        Rgb = "rgb",
+        /// L in [0, 100], a and b of CIE 1976 under D65; sRGB has a in [-86.2, 98.2] and b in [-107.9, 94.5].
+        Lab = "lab",
+        /// Y in [0, 1], Db and Dr in [-1.333, 1.333], of SECAM.
+        YDbDr = "ydbdr",
+    }
+}
+
+/// `[input]`: what becomes of pixels on the device: their colour space, and normalisation per channel, in its units.
 #[derive(Clone, Debug, PartialEq)]
 pub struct InputConfig {
+    /// What the pixels are converted to first.
+    pub color_space: ColorSpace,
     /// Subtracted.
     pub mean: [f64; 3],
     /// Divided by.
@@ -156,23 +170,41 @@ pub struct InputConfig {
 
 impl InputConfig {
     pub(super) fn read(table: &mut Table<'_>) -> InputConfig {
-        // ImageNet's.
-        let mean: [f64; 3] = table.or("mean", [0.485, 0.456, 0.406]);
-        let std: [f64; 3] = table.or("std", [0.229, 0.224, 0.225]);
+        let color_space = table.choice("color_space", ColorSpace::Rgb);
+        let (usual_mean, usual_std) = color_space.usual();
+        let mean: [f64; 3] = table.or("mean", usual_mean);
+        let std: [f64; 3] = table.or("std", usual_std);
         if mean.iter().any(|mean| !mean.is_finite()) {
             table.problem(Some("mean"), format!("found {mean:?}, expected three finite numbers"));
         }
         if std.iter().any(|std| !std.is_finite() || *std <= 0.0) {
             table.problem(Some("std"), format!("found {std:?}, expected three finite numbers above 0"));
         }
-        InputConfig { mean, std }
+        InputConfig { color_space, mean, std }
     }
 
     pub(super) fn to_toml(&self) -> toml::Table {
-        toml::Table::from_iter([
+        let mut table = toml::Table::from_iter([
             ("mean".to_owned(), self.mean.to_vec().into()),
             ("std".to_owned(), self.std.to_vec().into()),
-        ])
+        ]);
+        // Only where it is another, so that a run from before there was the key keeps its fingerprint.
+        if self.color_space != ColorSpace::Rgb {
+            table.insert("color_space".into(), self.color_space.text().into());
+        }
+        table
+    }
+}
+
+impl ColorSpace {
+    /// Mean and deviation where a configuration has none: ImageNet's in RGB; in the others those of CMC's code, which map what sRGB
+    /// can have to about [-1, 1].
+    fn usual(self) -> ([f64; 3], [f64; 3]) {
+        match self {
+            ColorSpace::Rgb => ([0.485, 0.456, 0.406], [0.229, 0.224, 0.225]),
+            ColorSpace::Lab => ([50.0, 6.025, -6.6895], [50.0, 92.208, 101.1675]),
+            ColorSpace::YDbDr => ([0.457, -0.082, -0.052], [0.5, 1.331, 1.333]),
+        }
     }
 }
 

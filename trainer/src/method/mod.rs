@@ -6,6 +6,7 @@
 pub mod head;
 pub mod networks;
 pub mod parts;
+pub mod patches;
 pub mod predictor;
 pub mod probe;
 pub mod variable;
@@ -19,6 +20,7 @@ use tch::Tensor;
 
 pub use networks::{Average, BatchStatistics, Branch, ForwardViews, Networks, Target, ViewOutputs};
 pub use parts::{Encoder, Loss, LossInputs, LossValue};
+pub use patches::{Patches, PatchesConfig};
 pub use predictor::{Predictor, PredictorConfig};
 pub use probe::Probe;
 pub use variable::Variable;

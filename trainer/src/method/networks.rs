@@ -4,6 +4,7 @@ use tch::{Kind, Tensor};
 
 use super::head::Head;
 use super::parts::Encoder;
+use super::patches::Patches;
 use super::predictor::Predictor;
 use super::variable::{Variable, copy_all};
 use crate::native::foreach;
@@ -84,6 +85,8 @@ pub struct Networks {
     pub target: Target,
     /// How views are passed.
     pub views: ForwardViews,
+    /// Of views that are mosaics of patches, where there are some.
+    pub patches: Option<Patches>,
 }
 
 impl Branch {
@@ -150,6 +153,29 @@ impl Networks {
     }
 
     fn forward_views(&mut self, views: &[Tensor]) -> Result<Vec<ViewOutputs>> {
+        let Some(patches) = &self.patches else { return self.forward_whole(views) };
+        let (mosaics, whole): (Vec<_>, Vec<_>) =
+            views.iter().enumerate().partition(|(index, _)| patches.is_mosaic(*index));
+        let whole: Vec<Tensor> = whole.into_iter().map(|(_, view)| view.shallow_clone()).collect();
+        let mut outputs = self.forward_whole(&whole)?;
+        // In order of their places, so that each insertion moves only what comes after.
+        for (index, mosaic) in mosaics {
+            outputs.insert(index, self.forward_mosaic(mosaic)?);
+        }
+        Ok(outputs)
+    }
+
+    /// Passes the patches of a view one by one, as one batch of their own.
+    fn forward_mosaic(&mut self, mosaic: &Tensor) -> Result<ViewOutputs> {
+        let patches = self.patches.as_mut().expect("only with patches a view is a mosaic");
+        let embeddings = self.online.encoder.forward(&patches.cut(mosaic)?, true)?;
+        let (embedding, projection) = patches.project(&embeddings)?;
+        let prediction = self.predictor.forward(&projection)?;
+        let target_projection = projection.f_detach()?;
+        Ok(ViewOutputs { embedding, projection, prediction, target_projection, target_embedding: None })
+    }
+
+    fn forward_whole(&mut self, views: &[Tensor]) -> Result<Vec<ViewOutputs>> {
         match self.views {
             ForwardViews::Separate => views.iter().map(|view| self.forward_pass(view)).collect(),
             ForwardViews::Joint => {
@@ -233,7 +259,7 @@ impl Networks {
     }
 
     /// Every variable under its checkpoint name: `encoder.*`, `projector.*`, `predictor.*`, `target.encoder.*`,
-    /// `target.projector.*`.
+    /// `target.projector.*`, `patches.*`.
     pub fn variables(&mut self) -> Result<Vec<Variable>> {
         let mut variables = self.online.variables()?;
         variables
@@ -247,6 +273,7 @@ impl Networks {
                     .map(|variable| Variable { trainable: false, ..variable }.prefixed("target")),
             );
         }
+        variables.extend(self.patches.iter().flat_map(Patches::variables));
         Ok(variables)
     }
 }

@@ -35,7 +35,7 @@ impl Encoder for Flat {
     }
 }
 
-fn head() -> HeadConfig {
+pub fn head() -> HeadConfig {
     HeadConfig {
         hidden: vec![8],
         output: 4,
@@ -46,6 +46,7 @@ fn head() -> HeadConfig {
         activation: Activation::Relu,
         initialization: Initialization::Drawn,
         prototypes: None,
+        groups: None,
     }
 }
 
@@ -64,7 +65,7 @@ pub fn networks(
         true => Predictor::Mlp(Head::new(&head(), 4, 3, Device::Cpu).unwrap()),
         false => Predictor::None,
     };
-    Networks { online, predictor, target, views }
+    Networks { online, predictor, target, views, patches: None }
 }
 
 pub fn ema(online: &mut Branch) -> Target {

@@ -3,6 +3,8 @@
 //! On the CPU the step takes batches itself: the loader's own threads work ahead. For a GPU a thread of ours takes
 //! them from pinned memory and copies them over, up to two ahead.
 
+mod color;
+
 use std::collections::HashSet;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -13,7 +15,9 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 use diptych_pipeline::{Allocate, Batch, Counters, HeapAllocator, Loader, Skipped};
 use tch::{Device, Kind, Tensor};
 
-use crate::config::InputConfig;
+use color::Color;
+
+use crate::config::{ColorSpace, InputConfig};
 use crate::{Error, Result, native};
 
 /// Batches that may lie ready on a GPU.
@@ -205,9 +209,10 @@ impl Takes {
     }
 }
 
-/// Bytes [batch, rows, columns, 3] to float [batch, 3, rows, columns]: (x / 255 - mean) / std per channel.
+/// Bytes [batch, rows, columns, 3] to float [batch, 3, rows, columns]: (x - mean) / std per channel, x in the input's colour space.
 pub struct Normalise {
-    /// 1 / (255 std), [3, 1, 1].
+    color: Color,
+    /// 1 / std, or of bytes 1 / (255 std), [3, 1, 1].
     scale: Tensor,
     /// -mean / std, [3, 1, 1].
     shift: Tensor,
@@ -221,16 +226,19 @@ impl Normalise {
             let value = value.map(|value| value as f32);
             Ok(Tensor::f_from_slice(&value)?.view([3, 1, 1]).f_to_device(device)?)
         };
-        let scale = per_channel(input.std.map(|std| 1.0 / (255.0 * std)))?;
+        let color = Color::new(input.color_space, device)?;
+        // In RGB the bytes are scaled with the deviation in one go.
+        let unit = if input.color_space == ColorSpace::Rgb { 255.0 } else { 1.0 };
+        let scale = per_channel(input.std.map(|std| 1.0 / (unit * std)))?;
         let shift: [f64; 3] = std::array::from_fn(|channel| -input.mean[channel] / input.std[channel]);
-        Ok(Normalise { scale, shift: per_channel(shift)?, device })
+        Ok(Normalise { color, scale, shift: per_channel(shift)?, device })
     }
 
     /// The result shares nothing with `pixels`, and the copy to the device is done when this returns.
     pub fn apply(&self, pixels: &Tensor) -> Result<Tensor> {
         let pixels = pixels.f_to_device(self.device)?;
         // The permuted view keeps the pixels' order in memory, channels last, which convolutions and batch norm prefer.
-        let image = pixels.f_permute([0, 3, 1, 2])?.f_to_kind(Kind::Float)?;
+        let image = self.color.convert(pixels.f_permute([0, 3, 1, 2])?.f_to_kind(Kind::Float)?)?;
         Ok(self.shift.f_addcmul(&image, &self.scale)?)
     }
 }
@@ -246,7 +254,8 @@ mod tests {
 
     #[test]
     fn pixels_become_channels_of_normalised_floats() {
-        let input = InputConfig { mean: [0.5, 0.0, 0.25], std: [0.25, 1.0, 0.5] };
+        let (mean, std) = ([0.5, 0.0, 0.25], [0.25, 1.0, 0.5]);
+        let input = InputConfig { color_space: ColorSpace::Rgb, mean, std };
         let normalise = Normalise::new(&input, Device::Cpu).unwrap();
         // Two images of one row and two columns.
         let bytes: Vec<u8> = vec![255, 0, 51, 0, 255, 102, 1, 2, 3, 4, 5, 6];

@@ -1,4 +1,4 @@
-//! What TOML may say of a head.
+//! The shape of a head as TOML says it: the section `[projector]`, `[predictor]` or `[patches.projector]`.
 
 use diptych_config::{Choice, Table, choices};
 
@@ -53,7 +53,7 @@ choices! {
     }
 }
 
-/// The shape of a head; the section `[projector]` or `[predictor]`.
+/// The shape of a head.
 #[derive(Clone, Debug, PartialEq)]
 pub struct HeadConfig {
     /// Width of each hidden layer; empty for a linear head.
@@ -74,6 +74,8 @@ pub struct HeadConfig {
     pub initialization: Initialization,
     /// Number of prototypes that the output is compared with; none for the output itself.
     pub prototypes: Option<u32>,
+    /// Heads of this shape side by side, each on an equal part of the input; none for one head.
+    pub groups: Option<u32>,
 }
 
 impl HeadConfig {
@@ -108,12 +110,13 @@ impl HeadConfig {
             activation: table.choice("activation", Activation::Relu),
             initialization,
             prototypes: table.optional_in("prototypes", 1..=1_000_000),
+            groups: table.optional_in("groups", 2..=64),
         }
     }
 
-    /// Width of what comes out.
+    /// Width of what comes out, of all groups together.
     pub fn width(&self) -> u32 {
-        self.prototypes.unwrap_or(self.output)
+        self.prototypes.unwrap_or(self.output) * self.groups.unwrap_or(1)
     }
 
     /// The section, complete.
@@ -130,6 +133,9 @@ impl HeadConfig {
         table.insert("initialization".into(), self.initialization.text().into());
         if let Some(prototypes) = self.prototypes {
             table.insert("prototypes".into(), i64::from(prototypes).into());
+        }
+        if let Some(groups) = self.groups {
+            table.insert("groups".into(), i64::from(groups).into());
         }
         table
     }

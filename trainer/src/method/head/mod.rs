@@ -7,6 +7,8 @@
 //! With `prototypes` the head ends as DINO's: the output, of unit length, is multiplied with that many prototypes of unit length,
 //! so that it answers cosines. Prototypes are part of the head, not of a loss, because an `ema` target then has its own
 //! average of them as of every other weight.
+//!
+//! With `groups` it is that many such heads side by side: each sees an equal part of the input, and their outputs are concatenated.
 
 mod config;
 mod norm;
@@ -43,6 +45,12 @@ struct Linear {
 
 /// A projector or predictor.
 pub struct Head {
+    /// Of each group.
+    groups: Vec<Perceptron>,
+}
+
+/// The layers of one group.
+struct Perceptron {
     layers: Vec<Layer>,
     /// With `initialization = "batch_statistics"`.
     start: Option<Start>,
@@ -58,24 +66,69 @@ struct Start {
 
 impl Head {
     /// Draws a head on `inputs` features under `seed`, on the CPU, and moves it to `device`.
+    ///
+    /// # Errors
+    /// `inputs` have no equal parts for the groups.
     pub fn new(config: &HeadConfig, inputs: i64, seed: u64, device: Device) -> Result<Head> {
         let mut stream = RandomStream::new([seed as u32, (seed >> 32) as u32]);
+        let count = i64::from(config.groups.unwrap_or(1));
+        if inputs % count != 0 {
+            return Err(Error::Unfit(format!(
+                "a head with groups = {count} is given {inputs} features, expected a multiple; choose another number of groups, \
+                 or an encoder with other features"
+            )));
+        }
+        let group = |_| Perceptron::new(config, inputs / count, &mut stream, device);
+        Ok(Head { groups: (0..count).map(group).collect::<Result<_>>()? })
+    }
+
+    /// [batch, inputs] to [batch, outputs]; `training` normalises by the batch's statistics and moves the running ones.
+    pub fn forward(&mut self, input: &Tensor, training: bool) -> Result<Tensor> {
+        if let [alone] = &mut self.groups[..] {
+            return alone.forward(input, training);
+        }
+        let parts = input.f_chunk(self.groups.len() as i64, 1)?;
+        let outputs = self.groups.iter_mut().zip(&parts).map(|(group, part)| group.forward(part, training));
+        Ok(Tensor::f_cat(&outputs.collect::<Result<Vec<_>>>()?, 1)?)
+    }
+
+    /// All variables, always in the same order: `linear1.weight`, `norm1.running_mean`, ...; of several groups
+    /// `group1.linear1.weight` and so on.
+    pub fn variables(&self) -> Vec<Variable> {
+        if let [alone] = &self.groups[..] {
+            return alone.variables();
+        }
+        let named = (1..).zip(&self.groups).flat_map(|(number, group)| {
+            let prefix = format!("group{number}");
+            group.variables().into_iter().map(move |variable| variable.prefixed(&prefix))
+        });
+        named.collect()
+    }
+}
+
+impl Perceptron {
+    fn new(
+        config: &HeadConfig,
+        inputs: i64,
+        stream: &mut RandomStream,
+        device: Device,
+    ) -> Result<Perceptron> {
         let mut layers = Vec::new();
         let mut width = inputs;
         for hidden in &config.hidden {
             let outputs = i64::from(*hidden);
             let standardized = config.norm == HiddenNorm::GroupNorm;
-            let linear = Linear::new([width, outputs], config.hidden_bias, &mut stream, device)?;
+            let linear = Linear::new([width, outputs], config.hidden_bias, stream, device)?;
             layers.push(Layer::Linear(Linear { standardized, ..linear }));
             layers.extend(Norm::hidden(config.norm, outputs, device)?.map(Layer::Norm));
             layers.push(Layer::Activation(config.activation));
             width = outputs;
         }
         let outputs = i64::from(config.output);
-        layers.push(Layer::Linear(Linear::new([width, outputs], config.output_bias, &mut stream, device)?));
+        layers.push(Layer::Linear(Linear::new([width, outputs], config.output_bias, stream, device)?));
         layers.extend(Norm::output(config.output_norm, outputs, device)?.map(Layer::Norm));
         if let Some(prototypes) = config.prototypes {
-            layers.push(Layer::Prototypes(weight(outputs, i64::from(prototypes), &mut stream, device)?));
+            layers.push(Layer::Prototypes(weight(outputs, i64::from(prototypes), stream, device)?));
         }
         let start = match config.initialization {
             Initialization::Drawn => None,
@@ -83,11 +136,10 @@ impl Head {
                 Some(Start { done: Tensor::f_zeros([], (Kind::Int64, device))?, known: false })
             }
         };
-        Ok(Head { layers, start })
+        Ok(Perceptron { layers, start })
     }
 
-    /// [batch, inputs] to [batch, outputs]; `training` normalises by the batch's statistics and moves the running ones.
-    pub fn forward(&mut self, input: &Tensor, training: bool) -> Result<Tensor> {
+    fn forward(&mut self, input: &Tensor, training: bool) -> Result<Tensor> {
         if training {
             self.start_from(input)?;
         }
@@ -123,8 +175,7 @@ impl Head {
         Ok(())
     }
 
-    /// All variables, always in the same order: `linear1.weight`, `norm1.running_mean`, ...
-    pub fn variables(&self) -> Vec<Variable> {
+    fn variables(&self) -> Vec<Variable> {
         let mut variables = Vec::new();
         let (mut linear, mut norms) = (0, 0);
         for layer in &self.layers {

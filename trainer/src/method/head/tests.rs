@@ -11,6 +11,7 @@ fn config() -> HeadConfig {
         activation: Activation::Relu,
         initialization: Initialization::Drawn,
         prototypes: None,
+        groups: None,
     }
 }
 
@@ -74,7 +75,7 @@ fn prototypes_answer_cosines_whatever_their_length() {
 fn gelu_is_smooth_where_relu_is_0() {
     let x = Tensor::from_slice(&[-1f32, 2.0]).view([1, 2]);
     let run = |activation| {
-        let mut head = Head { layers: vec![Layer::Activation(activation)], start: None };
+        let mut head = Perceptron { layers: vec![Layer::Activation(activation)], start: None };
         Vec::<f32>::try_from(head.forward(&x, true).unwrap().view(-1)).unwrap()
     };
     assert_eq!(run(Activation::Relu), [0.0, 2.0]);
@@ -103,7 +104,8 @@ fn group_and_layer_norm_know_no_other_sample() {
         let alone = head.forward(&input.narrow(0, 2, 1), true).unwrap();
         assert!(alone.allclose(&all.narrow(0, 2, 1), 1e-5, 1e-6, false), "{norm:?}");
         // What the norm answers, of each sample by itself: over all, or over groups of two.
-        let hidden = head.layers[..2].iter().fold(input, |x, layer| layer.forward(&x, true).unwrap());
+        let hidden =
+            head.groups[0].layers[..2].iter().fold(input, |x, layer| layer.forward(&x, true).unwrap());
         let groups = if norm == HiddenNorm::GroupNorm { hidden.reshape([6 * 16, 2]) } else { hidden };
         let [means, variances] = moments(&groups);
         assert!(means.iter().all(|mean| mean.abs() < 1e-4), "{norm:?}: {means:?}");
@@ -186,4 +188,23 @@ fn evaluation_normalises_by_running_statistics() {
     let alone = head.forward(&one, false).unwrap();
     let both = head.forward(&Tensor::cat(&[&one, &(-&one)], 0), false).unwrap();
     assert!(alone.allclose(&both.narrow(0, 0, 1), 1e-5, 1e-6, false));
+}
+
+#[test]
+fn each_group_sees_its_own_part_and_writes_its_own() {
+    let config = HeadConfig { groups: Some(2), norm: HiddenNorm::None, ..config() };
+    assert_eq!(config.width(), 8);
+    let mut head = Head::new(&config, 8, 1, Device::Cpu).unwrap();
+    assert_eq!(names(&head)[..2], ["group1.linear1.weight", "group1.linear1.bias"]);
+    assert_eq!(names(&head)[3], "group2.linear1.weight");
+    let input = Tensor::randn([6, 8], (Kind::Float, Device::Cpu));
+    let before = head.forward(&input, true).unwrap();
+    assert_eq!(before.size(), [6, 8]);
+    input.narrow(1, 4, 4).copy_(&Tensor::zeros([6, 4], (Kind::Float, Device::Cpu)));
+    let after = head.forward(&input, true).unwrap();
+    assert_eq!(after.narrow(1, 0, 4), before.narrow(1, 0, 4));
+    assert!(after.narrow(1, 4, 4).abs().max().double_value(&[]) < 1e-6, "biases start at 0");
+    assert!(before.narrow(1, 4, 4).abs().max().double_value(&[]) > 1e-3);
+    let message = Head::new(&config, 7, 1, Device::Cpu).err().unwrap().to_string();
+    assert!(message.contains("groups = 2 is given 7 features"), "{message}");
 }

@@ -4,8 +4,12 @@ mod common;
 
 use std::collections::HashMap;
 use std::path::Path;
+use std::sync::atomic::AtomicBool;
 
-use common::{config, images, run};
+use common::{REGISTRY, checkpoint, config, demo, images, interrupt_in_the_middle, run};
+use diptych_pipeline::SourceConfig;
+use diptych_trainer::config::{Layer, NetworkRole};
+use diptych_trainer::embed::{EmbedOptions, embed};
 use diptych_trainer::{Outcome, RunConfig};
 use tch::Tensor;
 
@@ -166,4 +170,94 @@ fn a_head_without_norm_starts_from_its_first_batch_where_it_is_told_to() {
     assert_eq!(difference(&early, &late, name), 0.0, "and once");
     assert!(difference(&drawn, &early, "projector.linear1.bias") > 1e-3);
     assert_eq!(late["projector.started"].int64_value(&[]), 1);
+}
+
+/// Settings of the demo's InfoMin that suit tiny tests.
+const INFOMIN: [&str; 3] = [
+    "patches.projector.hidden=[32]",
+    "patches.projector.output=16",
+    "losses=[{id=\"info_nce\", queue_size=16, auxiliary_share=0.5}]",
+];
+/// The same of the demo's CMC.
+const CMC: [&str; 2] = ["encoder.width=0.125", "losses=[{id=\"info_nce\", queue_size=16, groups=2}]"];
+
+/// What runs of the demo's `method` end as after each number of steps, at a constant rate.
+fn after_demo<const RUNS: usize>(
+    method: &str,
+    steps: [u64; RUNS],
+    sets: &[&str],
+) -> [HashMap<String, Tensor>; RUNS] {
+    let folder = tempfile::tempdir().unwrap();
+    let images = images(folder.path());
+    let all = [&["schedule.decay=\"constant\""], sets].concat();
+    steps.map(|steps| {
+        variables(&demo(method, &images, steps, &all), &folder.path().join(format!("{steps} steps")))
+    })
+}
+
+#[test]
+fn patches_train_a_projector_of_their_own_in_the_share_that_the_loss_gives_them() {
+    let bias = "patches.linear1.bias";
+    let [early, late] = after_demo("infomin", [2, 5], &INFOMIN);
+    assert!(difference(&early, &late, bias) > 1e-4);
+    assert!(difference(&early, &late, "patches.projector.") > 1e-4);
+    assert!(late.keys().all(|name| !name.starts_with("target.patches")), "the target sees no patches");
+    // Without a share the third view is a key, through which no gradient flows.
+    let set = "losses=[{id=\"info_nce\", queue_size=16, auxiliary_share=0.0}]";
+    let [early, late] = after_demo("infomin", [2, 5], &[&INFOMIN[..2], &[set]].concat());
+    assert_eq!(difference(&early, &late, bias), 0.0);
+    assert!(difference(&early, &late, "encoder.") > 1e-4);
+}
+
+#[test]
+fn a_run_with_patches_and_a_queue_resumes_bit_for_bit() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = demo("infomin", &images(folder.path()), 40, &INFOMIN);
+    let (straight, broken) = (folder.path().join("straight"), folder.path().join("broken"));
+    run(&config, &straight, false).unwrap();
+    let Outcome::Interrupted(_) = interrupt_in_the_middle(&config, &broken) else {
+        panic!("the run was over before it was stopped");
+    };
+    run(&config, &broken, true).unwrap();
+    for file in ["model.safetensors", "optimizer.safetensors"] {
+        assert!(checkpoint(&straight, file) == checkpoint(&broken, file), "{file}");
+    }
+}
+
+#[test]
+fn channels_are_seen_and_projected_apart_in_the_colour_space_that_the_run_says() {
+    let [lab] = after_demo("cmc", [3], &CMC);
+    assert_eq!(lab["encoder.group1.conv1.weight"].size()[1], 1);
+    assert_eq!(lab["encoder.group2.conv1.weight"].size()[1], 2);
+    assert_eq!(lab["projector.group2.linear1.weight"].size(), [16, 64]);
+    assert_eq!(lab["losses.0.queue"].size(), [16, 32], "a queue for each group");
+    let [rgb] = after_demo("cmc", [3], &[&CMC[..], &["input.color_space=\"rgb\""]].concat());
+    assert!(difference(&lab, &rgb, "encoder.group1.conv1.weight") > 1e-4);
+}
+
+#[test]
+fn embeddings_of_a_run_on_lab_are_of_lab() {
+    let folder = tempfile::tempdir().unwrap();
+    let images = images(folder.path());
+    let features = |name: &str, sets: &[&str]| {
+        let (out, file) = (folder.path().join(name), folder.path().join(format!("{name}.safetensors")));
+        run(&demo("cmc", &images, 1, &[&CMC[..], sets].concat()), &out, false).unwrap();
+        let options = EmbedOptions {
+            data: SourceConfig::new(images.clone()),
+            views: None,
+            network: NetworkRole::Online,
+            layer: Layer::Embedding,
+            random_init: true,
+            device: None,
+            batch_size: 20,
+            workers: 1,
+        };
+        embed(&out, &file, &options, &REGISTRY, &AtomicBool::new(false)).unwrap();
+        let tensors: HashMap<String, Tensor> = Tensor::read_safetensors(file).unwrap().into_iter().collect();
+        tensors["features"].shallow_clone()
+    };
+    // The same weights, as they were drawn.
+    let (lab, rgb) = (features("lab", &[]), features("rgb", &["input.color_space=\"rgb\""]));
+    assert_eq!(lab.size(), [48, 128]);
+    assert!((&lab - &rgb).abs().max().double_value(&[]) > 1e-2);
 }

@@ -118,3 +118,38 @@ fn what_only_says_how_fast_or_where_is_not_in_the_fingerprint() {
     let plugins = || toml::Value::Array(Vec::new());
     assert_eq!(effective(left, "identity", plugins()), effective(right, "identity", plugins()));
 }
+
+#[test]
+fn the_channels_of_an_input_bring_their_own_normalisation_and_rgb_leaves_the_fingerprint_alone() {
+    let read = |text: &str| Document::parse(text, "x").unwrap().read(InputConfig::read).unwrap();
+    assert!(!read("").to_toml().contains_key("color_space"));
+    let lab = read("color_space = \"lab\"");
+    assert_eq!(lab.mean[0], 50.0);
+    assert_eq!(read(&lab.to_toml().to_string()), lab);
+    check("[input]\ncolor_space = \"hsv\"", "run.toml:2: input.color_space: found \"hsv\"");
+}
+
+#[test]
+fn patches_that_do_not_fit_the_other_sections_are_refused() {
+    let patches = "[projector]\noutput = 16\n[patches]\nviews = [\"jigsaw\"]\n[patches.projector]\n";
+    check(
+        &format!("{patches}output = 8"),
+        "patches: projector.output = 8, but the other views' projector gives 16",
+    );
+    check(
+        &format!("{patches}output = 16\ngroups = 2"),
+        "patches.projector.groups: found 2, which a head on patches can't have",
+    );
+    check("[patches]\ngrid = 2", "patches.views: found none");
+    check(
+        "[forward]\nviews = \"joint\"\n[patches]\nviews = [\"a\"]",
+        "set \"separate\" or \"joint_by_size\"",
+    );
+    check("[projector]\ngroups = 2\n[patches]\nviews = [\"a\"]", "found beside projector.groups = 2");
+    let views = "[[augmentations.views]]\nname = \"one\"\n[[augmentations.views]]\nname = \"two\"\n";
+    check(
+        &format!("{views}[patches]\nviews = [\"jigsaw\"]"),
+        "views has \"jigsaw\", but the views of [augmentations] are called one, two",
+    );
+    check(&format!("{views}[patches]\nviews = [\"two\"]"), "these must be whole");
+}

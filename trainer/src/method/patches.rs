@@ -8,7 +8,7 @@
 use diptych_config::Table;
 use tch::{Device, Tensor};
 
-use super::head::{Activation, Head, HeadConfig, HiddenNorm, OutputNorm};
+use super::head::{Activation, Head, HeadConfig, HiddenNorm, Initialization, OutputNorm};
 use super::variable::Variable;
 use crate::{Error, Result};
 
@@ -88,6 +88,7 @@ impl Patches {
             output_bias: true,
             output_norm: OutputNorm::None,
             activation: Activation::Relu,
+            initialization: Initialization::Drawn,
             prototypes: None,
             groups: None,
         };
@@ -139,5 +140,108 @@ impl Patches {
             head.variables().into_iter().map(move |variable| variable.prefixed(prefix))
         };
         of(&self.projector, "patches.projector").chain(of(&self.linear, "patches")).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tch::Kind;
+
+    use super::super::testing::{CPU, ema, head, networks};
+    use super::super::{ForwardViews, Networks};
+    use super::*;
+
+    /// BYOL's networks with a third view of 2x2 patches of 2x2 pixels.
+    fn with_patches() -> Networks {
+        let projector = HeadConfig { norm: HiddenNorm::None, ..head() };
+        let config = PatchesConfig { views: vec!["jigsaw".into()], grid: 2, projector };
+        let mosaics = vec![false, false, true];
+        let mut networks = networks(ema, true, ForwardViews::JointBySize);
+        networks.patches = Some(Patches::new(&config, mosaics, 5, [7, 8], Device::Cpu).unwrap());
+        networks
+    }
+
+    fn views() -> [Tensor; 3] {
+        let wave = |count: i64, factor: f64| (Tensor::arange(count, CPU) * factor).cos();
+        let whole = |factor| wave(6 * 12, factor).view([6, 3, 2, 2]);
+        [whole(0.7), whole(1.9), wave(6 * 48, 0.31).view([6, 3, 4, 4])]
+    }
+
+    #[test]
+    fn patches_are_cut_in_the_mosaics_order() {
+        let networks = with_patches();
+        // One image whose samples tell channel, row and column.
+        let mosaic = Tensor::arange(48, CPU).view([1, 3, 4, 4]);
+        let patches = networks.patches.as_ref().unwrap().cut(&mosaic).unwrap();
+        assert_eq!(patches.size(), [4, 3, 2, 2]);
+        for (patch, first) in [0.0, 2.0, 8.0, 10.0].into_iter().enumerate() {
+            let found = Vec::<f32>::try_from(patches.get(patch as i64).reshape(-1)).unwrap();
+            let one = |channel: f32| [0.0, 1.0, 4.0, 5.0].map(|place| 16.0 * channel + first + place);
+            assert_eq!(found, [one(0.0), one(1.0), one(2.0)].concat());
+        }
+        let odd = networks.patches.as_ref().unwrap().cut(&Tensor::zeros([1, 3, 5, 4], CPU));
+        let message = odd.unwrap_err().to_string();
+        assert!(message.contains("has 4x5 pixels, expected multiples of patches.grid = 2"), "{message}");
+    }
+
+    #[test]
+    fn each_patch_is_encoded_by_itself_and_whole_views_stay_as_they_were() {
+        let [first, second, mosaic] = views();
+        let mut with = with_patches();
+        let outputs = with.forward(&[first.copy(), second.copy(), mosaic.copy()]).unwrap();
+        let plain = networks(ema, true, ForwardViews::JointBySize).forward(&[first, second]).unwrap();
+        for (found, expected) in outputs.iter().zip(&plain) {
+            assert!(found.prediction.allclose(&expected.prediction, 1e-6, 1e-6, false));
+            assert!(found.target_projection.allclose(&expected.target_projection, 1e-6, 1e-6, false));
+        }
+        // The encoder is a linear map of 2x2 pixels: on anything larger than a patch it fails, and the mean is that of four.
+        let corners = [(0, 0), (0, 2), (2, 0), (2, 2)];
+        let embeddings = corners.map(|(row, column)| {
+            let patch = mosaic.narrow(2, row, 2).narrow(3, column, 2).contiguous();
+            with.online.encoder.forward(&patch, true).unwrap()
+        });
+        let mean = Tensor::stack(&embeddings, 0).mean_dim([0].as_slice(), false, Kind::Float);
+        assert!(outputs[2].embedding.allclose(&mean, 1e-5, 1e-6, false));
+        assert_eq!(outputs[2].projection.size(), outputs[0].projection.size());
+    }
+
+    #[test]
+    fn a_mosaics_projection_depends_on_the_order_and_its_embedding_does_not() {
+        let [first, second, mosaic] = views();
+        let turned = Tensor::cat(&[&mosaic.narrow(2, 2, 2), &mosaic.narrow(2, 0, 2)], 2);
+        let mut run = |third: &Tensor| {
+            let views = [first.copy(), second.copy(), third.copy()];
+            with_patches().forward(&views).unwrap().pop().unwrap()
+        };
+        let (one, other) = (run(&mosaic), run(&turned));
+        assert!(one.embedding.allclose(&other.embedding, 1e-5, 1e-6, false));
+        assert!(!one.projection.allclose(&other.projection, 1e-3, 1e-3, false));
+    }
+
+    #[test]
+    fn a_mosaic_trains_the_encoder_and_its_own_projector_and_has_no_target() {
+        let mut networks = with_patches();
+        let outputs = networks.forward(&views()).unwrap();
+        assert!(outputs[2].target_embedding.is_none() && outputs[0].target_embedding.is_some());
+        assert!(!outputs[2].target_projection.requires_grad());
+        assert_eq!(outputs[2].target_projection, outputs[2].projection);
+        outputs[2].prediction.sum(Kind::Float).backward();
+        let touched: Vec<String> = networks
+            .variables()
+            .unwrap()
+            .into_iter()
+            .filter(|variable| variable.tensor.grad().defined())
+            .map(|variable| variable.name)
+            .collect();
+        for name in [
+            "encoder.weight",
+            "patches.projector.linear1.weight",
+            "patches.linear1.weight",
+            "patches.linear1.bias",
+        ] {
+            assert!(touched.iter().any(|found| found == name), "{name} is not in {touched:?}");
+        }
+        let others = |name: &String| name.starts_with("projector.") || name.starts_with("target.");
+        assert!(!touched.iter().any(others), "{touched:?}");
     }
 }

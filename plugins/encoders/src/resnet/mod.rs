@@ -11,8 +11,8 @@
 //! | ResNet-200 | 3, 24, 36, 3 | as ResNet-50 | 2048 |
 //!
 //! Differences by parameter: the stem for small images (SimCLR's on CIFAR-10), a width that multiplies all channels
-//! (BYOL's and SimCLR's "2x"), the order of a block's layers (`block.rs`), its norm (`norm.rs`), and where a network without norm
-//! starts (`initialize.rs`).
+//! (BYOL's and SimCLR's "2x"), the order of a block's layers (`block.rs`), its norm (`norm.rs`), where a network without norm
+//! starts (`initialize.rs`), and whether two networks see different channels.
 
 mod block;
 mod initialize;
@@ -57,6 +57,32 @@ pub struct ResNetParameters {
     /// BYOL's code starts at 1. Not for `v2`, whose blocks end in a convolution.
     #[parameter(default = false)]
     zero_init_residual: bool,
+    /// The channels that a network sees: `3` is one network on all; `1+2` is two side by side, `group1` on the first channel and
+    /// `group2` on the other two, whose features follow each other (CMC, of L and ab; Tian et al. 2020). Each has the channels and
+    /// features that `width` says.
+    #[parameter(default = ChannelGroups::All)]
+    channel_groups: ChannelGroups,
+}
+
+/// Which channels are seen together.
+#[derive(Choice, Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ChannelGroups {
+    /// All three.
+    #[choice("3")]
+    All,
+    /// The first, and the other two.
+    #[choice("1+2")]
+    FirstAndOthers,
+}
+
+impl ChannelGroups {
+    /// Number of channels of each group.
+    fn sizes(self) -> &'static [i64] {
+        match self {
+            ChannelGroups::All => &[3],
+            ChannelGroups::FirstAndOthers => &[1, 2],
+        }
+    }
 }
 
 /// The first layers.
@@ -117,8 +143,14 @@ depths! {
     Depth200, ResNet200: "resnet200", "ResNet-200, 2048 features", [3, 24, 36, 3], Bottleneck;
 }
 
-/// A residual network.
+/// A residual network, or several side by side.
 pub struct ResNet<D> {
+    trunks: Vec<Trunk<D>>,
+}
+
+/// One network on some channels.
+struct Trunk<D> {
+    channels: i64,
     conv1: Conv2d,
     /// After the first convolution; none in v2, whose blocks begin with one.
     bn1: Option<Norm>,
@@ -141,7 +173,7 @@ impl<D: Depth> Encoder for ResNet<D> {
         if parameters.initialization == Initialization::BatchStatistics {
             let mut drawn = variables.twin_on_cpu();
             let twin = ResNet::<D>::build(&parameters, &mut drawn)?;
-            let images = initialize::noise(if twin.max_pool { 64 } else { 32 })?;
+            let images = initialize::noise(if parameters.stem == Stem::ImageNet { 64 } else { 32 })?;
             tch::no_grad(|| twin.run(&images, Mode::Measure))?;
             variables.copy_values(&drawn)?;
         }
@@ -149,7 +181,7 @@ impl<D: Depth> Encoder for ResNet<D> {
     }
 
     fn feature_count(&self) -> u32 {
-        self.features as u32
+        self.trunks.iter().map(|trunk| trunk.features as u32).sum()
     }
 
     fn forward(&mut self, images: &Tensor, training: bool) -> Result<Outputs, Error> {
@@ -201,12 +233,48 @@ impl ResNetParameters {
 
 impl<D: Depth> ResNet<D> {
     fn build(parameters: &ResNetParameters, variables: &mut Variables) -> Result<Self, Error> {
+        let trunks = match parameters.channel_groups.sizes() {
+            [all] => vec![Trunk::build(parameters, *all, variables)?],
+            several => {
+                let trunk = |(number, channels): (i32, &i64)| {
+                    variables.within(&format!("group{number}"), |variables| {
+                        Trunk::build(parameters, *channels, variables)
+                    })
+                };
+                (1..).zip(several).map(trunk).collect::<Result<_, _>>()?
+            }
+        };
+        Ok(ResNet { trunks })
+    }
+
+    fn run(&self, images: &Tensor, mode: Mode) -> Result<Outputs, Error> {
+        if let [alone] = &self.trunks[..] {
+            return alone.run(images, mode);
+        }
+        let mut first = 0;
+        let mut all = Vec::with_capacity(self.trunks.len());
+        for trunk in &self.trunks {
+            all.push(trunk.run(&images.f_narrow(1, first, trunk.channels)?, mode)?);
+            first += trunk.channels;
+        }
+        let side_by_side = |tensors: Vec<&Tensor>| Tensor::f_cat(&tensors, 1);
+        let pooled = side_by_side(all.iter().map(|outputs| &outputs.pooled).collect())?;
+        let mut maps = Vec::with_capacity(4);
+        for (stage, (name, _)) in all[0].maps.iter().enumerate() {
+            maps.push((*name, side_by_side(all.iter().map(|outputs| &outputs.maps[stage].1).collect())?));
+        }
+        Ok(Outputs { pooled, maps })
+    }
+}
+
+impl<D: Depth> Trunk<D> {
+    fn build(parameters: &ResNetParameters, channels: i64, variables: &mut Variables) -> Result<Self, Error> {
         let (base, norm, version) = (parameters.base(), parameters.norm, parameters.version);
         let (kernel, stride) = match parameters.stem {
             Stem::ImageNet => (7, 2),
             Stem::Small => (3, 1),
         };
-        let conv1 = norm.convolution(variables, "conv1", [3, base], kernel, stride)?;
+        let conv1 = norm.convolution(variables, "conv1", [channels, base], kernel, stride)?;
         let bn1 = match version {
             Version::V1 => Some(Norm::new(variables, "bn1", norm, base, 1.0)?),
             Version::V2 => None,
@@ -241,7 +309,8 @@ impl<D: Depth> ResNet<D> {
             Version::V2 => Some(Norm::new(variables, "norm", norm, inputs, 1.0)?),
         };
         let max_pool = parameters.stem == Stem::ImageNet;
-        Ok(ResNet { conv1, bn1, max_pool, stages, norm: last, features: inputs, depth: PhantomData })
+        let depth = PhantomData;
+        Ok(Trunk { channels, conv1, bn1, max_pool, stages, norm: last, features: inputs, depth })
     }
 
     fn run(&self, images: &Tensor, mode: Mode) -> Result<Outputs, Error> {

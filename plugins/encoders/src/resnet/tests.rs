@@ -253,3 +253,27 @@ fn a_width_that_gives_odd_numbers_of_channels_is_refused_with_the_nearest_that_d
     let Err(error) = build_encoder::<ResNet<Depth18>>(parameters, 7) else { panic!("it was taken") };
     assert_eq!(error.to_string(), "width is 0.3, expected a multiple of 0.125, such as 0.25");
 }
+
+#[test]
+fn two_groups_of_channels_are_two_networks_side_by_side() {
+    let small = |parameters: &mut ResNetParameters| {
+        (parameters.width, parameters.stem) = (0.125, Stem::Small);
+    };
+    let (mut both, variables) = build::<Depth18>(|parameters| {
+        small(parameters);
+        parameters.channel_groups = ChannelGroups::FirstAndOthers;
+    });
+    assert_eq!(both.feature_count(), 128, "64 of each");
+    assert_eq!(variable(&variables, "group1.conv1.weight").size(), [8, 1, 3, 3]);
+    assert_eq!(variable(&variables, "group2.conv1.weight").size(), [8, 2, 3, 3]);
+    let images = values(1000, &[3, 3, 16, 16]);
+    let changed = images.copy();
+    let _guard = tch::no_grad_guard();
+    changed.narrow(1, 0, 1).copy_(&(-images.narrow(1, 0, 1)));
+    let (before, after) = (both.forward(&images, false).unwrap(), both.forward(&changed, false).unwrap());
+    let part = |outputs: &Outputs, first| outputs.pooled.narrow(1, first, 64);
+    assert_eq!(part(&before, 64), part(&after, 64), "the others don't see the first channel");
+    assert!(!part(&before, 0).allclose(&part(&after, 0), 1e-3, 1e-3, false));
+    assert_eq!(before.maps[3].1.size(), [3, 128, 2, 2]);
+    assert_eq!(before.maps[3].0, "stage4");
+}

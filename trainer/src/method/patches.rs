@@ -209,7 +209,7 @@ mod tests {
     fn a_mosaics_projection_depends_on_the_order_and_its_embedding_does_not() {
         let [first, second, mosaic] = views();
         let turned = Tensor::cat(&[&mosaic.narrow(2, 2, 2), &mosaic.narrow(2, 0, 2)], 2);
-        let mut run = |third: &Tensor| {
+        let run = |third: &Tensor| {
             let views = [first.copy(), second.copy(), third.copy()];
             with_patches().forward(&views).unwrap().pop().unwrap()
         };

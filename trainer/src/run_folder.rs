@@ -18,6 +18,8 @@ diptych_config::choices! {
         Running = "running",
         /// All steps are done.
         Finished = "finished",
+        /// Its policy ended it because it had collapsed.
+        StoppedEarly = "stopped_early",
         /// It was stopped and can be resumed.
         Interrupted = "interrupted",
         /// It ended with an error.
@@ -36,12 +38,14 @@ pub struct RunReport {
     pub state: RunState,
     /// Why it failed.
     pub error: Option<String>,
-    /// Of the last logged step.
+    /// Of the last step that was judged.
     pub verdict: Verdict,
     /// Optimizer steps done.
     pub step: u64,
     /// Optimizer steps planned.
     pub steps: u64,
+    /// Fingerprint of the program's file, for builds of the same version.
+    pub build: String,
     /// RFC 3339.
     pub started: String,
     /// RFC 3339, once it ended.
@@ -72,6 +76,7 @@ impl RunReport {
             "started": self.started,
             "ended": self.ended,
             "version": env!("CARGO_PKG_VERSION"),
+            "build": self.build,
             "device": self.device,
             "threads": self.threads,
             "data_identity": self.data_identity,
@@ -80,6 +85,12 @@ impl RunReport {
             "images_per_second": self.images_per_second,
         })
     }
+}
+
+/// Tells builds of the same version apart; `unknown` where the program's file cannot be read.
+pub(crate) fn build() -> String {
+    let program = std::env::current_exe().and_then(|path| diptych_config::file_fingerprint(&path));
+    program.unwrap_or_else(|_| "unknown".into())
 }
 
 /// Now, in RFC 3339, to the second.
@@ -97,6 +108,8 @@ pub struct Begun {
     pub fingerprint: String,
     /// Optimizer steps done.
     pub step: u64,
+    /// Optimizer steps planned.
+    pub steps: u64,
     /// libtorch's threads within one operation.
     pub threads: usize,
     /// The source's own hash.
@@ -104,6 +117,11 @@ pub struct Begun {
 }
 
 impl Begun {
+    /// Whether there is nothing left to train.
+    pub fn is_over(&self) -> bool {
+        matches!(self.state, RunState::Finished | RunState::StoppedEarly)
+    }
+
     /// Reads `run.json`, if the folder holds a run.
     pub fn read(folder: &Path) -> Option<Begun> {
         use diptych_config::Choice;
@@ -114,6 +132,7 @@ impl Begun {
             state: RunState::ALL.iter().find(|(text, _)| json["state"] == *text)?.1,
             fingerprint: text("fingerprint")?,
             step: json["step"].as_u64()?,
+            steps: json["steps"].as_u64()?,
             threads: usize::try_from(json["threads"].as_u64()?).ok()?,
             data_identity: text("data_identity")?,
         })
@@ -212,6 +231,7 @@ mod tests {
             error: None,
             step: 1,
             steps: 2,
+            build: build(),
             started: now(),
             ended: None,
             device: "cpu".into(),
@@ -226,6 +246,7 @@ mod tests {
             state: RunState::Interrupted,
             fingerprint: "00ff00ff00ff00ff".into(),
             step: 1,
+            steps: 2,
             threads: 2,
             data_identity: "11ff11ff11ff11ff".into(),
         };

@@ -76,6 +76,10 @@ pub struct Metric {
 pub enum State {
     /// Trained and evaluated.
     Finished,
+    /// Ended by its policy on the way, and evaluated as it was.
+    StoppedEarly,
+    /// At work.
+    Running,
     /// Stopped on the way; can be continued.
     Interrupted,
     /// Ended with an error.
@@ -90,10 +94,17 @@ impl State {
     pub fn text(self) -> &'static str {
         match self {
             State::Finished => "finished",
+            State::StoppedEarly => "stopped early",
+            State::Running => "running",
             State::Interrupted => "interrupted",
             State::Failed => "failed",
             State::Planned => "not begun",
         }
+    }
+
+    /// Whether there are accuracies.
+    pub fn is_result(self) -> bool {
+        matches!(self, State::Finished | State::StoppedEarly)
     }
 }
 
@@ -110,6 +121,8 @@ pub struct Run {
     pub state: State,
     /// Why it failed.
     pub error: Option<String>,
+    /// Why and where its policy ended it: `collapsed, step 400 of 1200`.
+    pub stopped: Option<String>,
     /// Of its resolved configuration.
     pub fingerprint: Option<String>,
     /// Seconds of training.
@@ -118,7 +131,7 @@ pub struct Run {
     pub started: Option<String>,
     /// RFC 3339.
     pub ended: Option<String>,
-    /// Accuracies by metric, as fractions of 1; only of finished runs.
+    /// Accuracies by metric, as fractions of 1; only of those that are results.
     pub scores: BTreeMap<String, f64>,
     /// What it looked like on the way.
     pub curves: Vec<Curve>,
@@ -217,7 +230,7 @@ impl Study {
             self.methods.iter().flat_map(|method| self.variants.iter().map(move |variant| (method, variant)));
         let finished = arms.map(|(method, variant)| {
             let of_arm = |run: &&Run| (&run.method, &run.variant) == (&method.id, &variant.id);
-            self.runs.iter().filter(of_arm).filter(|run| run.state == State::Finished).count()
+            self.runs.iter().filter(of_arm).filter(|run| run.state.is_result()).count()
         });
         let counts: Vec<usize> = finished.collect();
         let all = seeds(self.seeds.len());
@@ -226,6 +239,19 @@ impl Study {
             (Some(least), Some(most)) if least == most => format!("{least} of {all}"),
             (Some(least), Some(most)) => format!("{least} to {most} of {all}"),
             _ => all,
+        }
+    }
+
+    /// How many runs of an arm were stopped early: `stopped early`, or `2 of 3 stopped early`; `None` for none.
+    pub fn stopped_early(&self, method: &str, variant: &str) -> Option<String> {
+        let of_arm = self.runs.iter().filter(|run| (&*run.method, &*run.variant) == (method, variant));
+        let results = of_arm.filter(|run| run.state.is_result());
+        let (early, whole): (Vec<&Run>, Vec<&Run>) =
+            results.partition(|run| run.state == State::StoppedEarly);
+        match (early.len(), whole.len()) {
+            (0, _) => None,
+            (_, 0) => Some("stopped early".into()),
+            (early, whole) => Some(format!("{early} of {} stopped early", early + whole)),
         }
     }
 

@@ -9,7 +9,7 @@ mod tests;
 
 use crate::data::{Method, State, Study, Variant};
 use crate::statistics::{Sample, drop, interval, level, random_level};
-use crate::text::{number, percent, points, seeds};
+use crate::text::{join, number, percent, points, seeds};
 
 /// What the data say, in sentences.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -199,7 +199,7 @@ impl<'a> Reader<'a> {
         let Some((mean, method, variant, sample)) =
             drops.into_iter().max_by(|left, right| left.0.total_cmp(&right.0))
         else {
-            let done = self.study.runs.iter().filter(|run| run.state == State::Finished).count();
+            let done = self.study.runs.iter().filter(|run| run.state.is_result()).count();
             return format!(
                 "Nothing can be compared with the baseline yet: {done} of {} runs have finished.",
                 self.study.runs.len()
@@ -249,17 +249,38 @@ impl<'a> Reader<'a> {
             findings.notes.push("Where accuracy rises, the rise counts as a negative loss.".to_string());
         }
         self.note_the_floor(findings);
-        let (planned, finished) = (
-            self.study.runs.len(),
-            self.study.runs.iter().filter(|run| run.state == State::Finished).count(),
-        );
+        let (planned, finished) =
+            (self.study.runs.len(), self.study.runs.iter().filter(|run| run.state.is_result()).count());
         if finished < planned {
             findings.notes.push(format!(
                 "{} of {planned} runs are missing: means and ranges rest on the seeds that are there.",
                 planned - finished
             ));
         }
+        self.note_the_stopped(findings);
         self.note_the_seeds(findings);
+    }
+
+    /// Their accuracies stand in the tables, and are not those of the whole schedule.
+    fn note_the_stopped(&self, findings: &mut Findings) {
+        let early: Vec<String> = self
+            .study
+            .runs
+            .iter()
+            .filter(|run| run.state == State::StoppedEarly)
+            .map(|run| {
+                format!(
+                    "{} with “{}” under seed {} ({})",
+                    self.study.method_label(&run.method),
+                    self.study.variant_label(&run.variant),
+                    run.seed,
+                    run.stopped.as_deref().unwrap_or("stopped early")
+                )
+            })
+            .collect();
+        if !early.is_empty() {
+            findings.notes.push(format!("Stopped early, and judged as they were then: {}.", join(&early)));
+        }
     }
 
     fn note_the_floor(&self, findings: &mut Findings) {

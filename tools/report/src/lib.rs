@@ -12,6 +12,9 @@ mod probe;
 mod statistics;
 pub mod text;
 
+use std::fs::Permissions;
+use std::io::Write;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 pub use data::*;
@@ -48,13 +51,19 @@ pub fn write(study: &Study, folder: &Path) -> Result<PathBuf, Error> {
     Ok(path)
 }
 
-/// Writes a file in one piece: beside its place, then renamed onto it, so that who has it open never sees half of it.
+/// Writes a file in one piece: beside its place, then renamed onto it, so that who has it open never sees half of it. Several may
+/// write it at the same time, and one of them is the last.
 ///
 /// # Errors
 /// The folder is not writable, or the disk full; what was there is still there.
 pub fn replace(path: &Path, bytes: &[u8]) -> Result<(), Error> {
-    let fresh = path.with_extension("part");
-    std::fs::write(&fresh, bytes)
-        .and_then(|()| std::fs::rename(&fresh, path))
-        .map_err(|source| Error::Write { path: path.to_path_buf(), source })
+    let write = || -> std::io::Result<()> {
+        let mut builder = tempfile::Builder::new();
+        // As of any file that a program makes, not for its owner alone.
+        let builder = builder.prefix(".").permissions(Permissions::from_mode(0o666));
+        let mut fresh = builder.tempfile_in(path.parent().unwrap_or(Path::new("")))?;
+        fresh.write_all(bytes)?;
+        fresh.persist(path).map(|_| ()).map_err(|error| error.error)
+    };
+    write().map_err(|source| Error::Write { path: path.to_path_buf(), source })
 }

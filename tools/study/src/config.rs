@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::variants::{self, Variant};
 
 /// A study as its file says it.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct StudyConfig {
     /// For files and provenance.
     pub name: String,
@@ -20,8 +20,12 @@ pub struct StudyConfig {
     pub evaluation: PathBuf,
     /// Id of the variant that drops are measured from.
     pub baseline: String,
-    /// Runs at a time: 0 for one per core; `None` for one per two cores.
+    /// Runs at a time: 0 for one per core; `None` for one per two cores, or for as many as the devices take.
     pub jobs: Option<usize>,
+    /// Where runs run; none for where each run's own configuration says.
+    pub devices: Vec<String>,
+    /// Runs at a time on each of `devices`.
+    pub jobs_per_device: usize,
     /// Overrides for every run, before those of bases and variants.
     pub sets: Vec<String>,
     /// Also judge encoders with the weights that runs start from.
@@ -95,7 +99,9 @@ impl StudyConfig {
             evaluation: read_file(table, "evaluation"),
             baseline,
             jobs: table.optional_in("jobs", 0..=1024_usize),
-            sets: read_sets(table),
+            devices: table.or("devices", Vec::new()),
+            jobs_per_device: table.or_in("jobs_per_device", 1, 1..=1024_usize),
+            sets: read_policy(table).into_iter().chain(read_sets(table)).collect(),
             random_init: table.or("random_init", true),
             reference: table.table("reference", |table| Reference::read(table, &bases, &variants)),
             name,
@@ -174,6 +180,20 @@ fn read_seeds(table: &mut Table<'_>) -> Vec<u64> {
         table.problem(Some("seeds"), "expected one or more whole numbers from 0, each once, as in [0, 1, 2]");
     }
     seeds
+}
+
+/// `[policy]` as overrides of every run; what they may be is checked with the runs.
+fn read_policy(table: &mut Table<'_>) -> Vec<String> {
+    let mut sets = Vec::new();
+    table.table("policy", |table| {
+        let stop: Option<String> = table.optional("stop_collapsed");
+        sets.extend(stop.map(|stop| format!("diagnostics.stop_collapsed={}", toml::Value::from(stop))));
+        for key in ["patience_steps", "every_steps"] {
+            let steps: Option<u64> = table.optional_in(key, 1..);
+            sets.extend(steps.map(|steps| format!("diagnostics.{key}={steps}")));
+        }
+    });
+    sets
 }
 
 pub(crate) fn read_sets(table: &mut Table<'_>) -> Vec<String> {

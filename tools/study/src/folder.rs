@@ -1,14 +1,25 @@
-//! What a run's folder says: `run.json`, `evaluation.json`, `metrics.jsonl`, `config.toml`, and the note `study.json` of
-//! what the study asked for.
+//! What a run's folder says: `run.json`, `evaluation.json`, `metrics.jsonl`, `config.toml`, and `failure.json`, by which a study
+//! notes what went wrong.
 
 use std::fs;
 use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
-use anyhow::Result;
-use serde_json::{Value, json};
+use anyhow::{Context, Result};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
-use crate::plan::PlannedRun;
+const FAILURE: &str = "failure.json";
+
+/// What went wrong with a run, and when: a run that fails again fails at another time.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Failure {
+    /// Of the run as it was then; once its configuration is another one, this says nothing of it.
+    pub fingerprint: String,
+    pub error: String,
+    /// Milliseconds of the Unix clock, or as `run.json` says it.
+    pub at: String,
+}
 
 /// A run's folder, which may not exist yet.
 #[derive(Clone, Debug)]
@@ -44,18 +55,44 @@ impl Folder {
         json_file(&self.path.join("run.json"))
     }
 
-    /// Text under `key` of `run.json`.
-    pub fn run_text(&self, key: &str) -> Option<String> {
-        Some(self.run()?[key].as_str()?.to_string())
+    /// What went wrong with the run of this fingerprint, where that was the last thing that became of it. Of a run that failed
+    /// while its study was killed, the run itself says it.
+    pub fn failure(&self, fingerprint: &str) -> Option<Failure> {
+        let noted: Option<Failure> = json_file(&self.path.join(FAILURE));
+        let own = || {
+            let run = self.run().filter(|run| run["state"] == "failed")?;
+            let text = |key: &str| run[key].as_str().map(String::from);
+            Some(Failure {
+                fingerprint: text("fingerprint")?,
+                error: text("error").unwrap_or_else(|| "no reason is known".into()),
+                at: text("ended").unwrap_or_default(),
+            })
+        };
+        let is_of = |failure: &Failure| failure.fingerprint == fingerprint;
+        noted.filter(is_of).or_else(|| own().filter(is_of))
     }
 
-    pub fn is_finished(&self) -> bool {
-        self.run_text("state").as_deref() == Some("finished")
+    /// Notes what went wrong.
+    pub fn note_failure(&self, failure: &Failure) -> Result<()> {
+        fs::create_dir_all(&self.path).with_context(|| format!("cannot create {}", self.path.display()))?;
+        let text = serde_json::to_string_pretty(failure)?;
+        Ok(diptych_report::replace(&self.path.join(FAILURE), format!("{text}\n").as_bytes())?)
+    }
+
+    /// Forgets what went wrong, before the run is tried again.
+    pub fn forget_failure(&self) -> Result<()> {
+        let path = self.path.join(FAILURE);
+        match fs::remove_file(&path) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                Err(error).with_context(|| format!("cannot remove {}", path.display()))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// The evaluation of the run as it now is; one of another fingerprint, or of weights of another step, does not count.
     pub fn evaluation(&self, weights: Weights) -> Option<Value> {
-        let evaluation = json_file(&self.path.join(weights.file()))?;
+        let evaluation: Value = json_file(&self.path.join(weights.file()))?;
         let run = self.run()?;
         let step = match weights {
             Weights::Trained => run["step"].as_u64()?,
@@ -70,6 +107,12 @@ impl Folder {
     /// The resolved configuration.
     pub fn config(&self) -> Option<toml::Table> {
         fs::read_to_string(self.path.join("config.toml")).ok()?.parse().ok()
+    }
+
+    /// Steps that it trains for, as far as `run`, its `run.json`, or the configuration say it.
+    pub fn planned_steps(&self, run: &Value) -> Option<u64> {
+        let noted = run["steps"].as_u64().filter(|steps| *steps > 0);
+        noted.or_else(|| u64::try_from(self.config()?.get("schedule")?.get("steps")?.as_integer()?).ok())
     }
 
     /// All lines of `metrics.jsonl` that are whole.
@@ -88,31 +131,18 @@ impl Folder {
         let text = String::from_utf8_lossy(&bytes);
         text.lines().rev().find_map(|line| serde_json::from_str(line).ok())
     }
-
-    /// Notes what the study asked for, once the folder is known to hold just that.
-    pub fn note(&self, run: &PlannedRun) -> Result<()> {
-        Ok(diptych_report::replace(
-            &self.path.join("study.json"),
-            format!("{:#}\n", note_of(run)).as_bytes(),
-        )?)
-    }
-
-    /// Whether the folder holds what the study asks for now, as far as can be told without resolving configurations.
-    pub fn is_noted(&self, run: &PlannedRun) -> bool {
-        json_file(&self.path.join("study.json")).is_some_and(|note| note == note_of(run))
-    }
 }
 
-fn note_of(run: &PlannedRun) -> Value {
-    json!({
-        "base": run.base,
-        "variant": run.variant,
-        "seed": run.seed,
-        "config": run.config.to_string_lossy(),
-        "sets": run.sets,
-    })
+/// Whether all is trained that a run in this state will be.
+pub fn is_trained(run: &Value) -> bool {
+    run["state"] == "finished" || is_stopped_early(run)
 }
 
-fn json_file(path: &Path) -> Option<Value> {
+/// Whether the run's policy ended it because it had collapsed.
+pub fn is_stopped_early(run: &Value) -> bool {
+    run["state"] == "stopped_early"
+}
+
+fn json_file<T: serde::de::DeserializeOwned>(path: &Path) -> Option<T> {
     serde_json::from_str(&fs::read_to_string(path).ok()?).ok()
 }

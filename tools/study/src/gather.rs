@@ -7,10 +7,11 @@ use diptych_report as report;
 use report::State;
 use serde_json::Value;
 
-use crate::config::StudyConfig;
 use crate::folder::{Folder, Weights};
+use crate::kept::Kept;
 use crate::plan::{PlannedRun, run_folder};
-use crate::runner::{Outcome, Outcomes};
+use crate::standing::Standing;
+use crate::survey;
 
 /// Kinds of accuracy in an evaluation, the first of which the report is about.
 pub const METRICS: [(&str, &str); 2] = [("linear", "linear probe"), ("knn", "nearest neighbours")];
@@ -18,13 +19,14 @@ pub const METRICS: [(&str, &str); 2] = [("linear", "linear probe"), ("knn", "nea
 /// Figures of `metrics.jsonl` that the report draws.
 const CURVES: [&str; 3] = ["loss", "z_std", "probe_accuracy"];
 
-/// Reads everything. `outcomes` are those of this very session; runs without one are judged by their folders alone.
-pub fn gather(study: &StudyConfig, runs: &[PlannedRun], outcomes: &Outcomes, out: &Path) -> report::Study {
+/// Reads everything, from the folders of the runs alone.
+pub fn gather(kept: &Kept, runs: &[PlannedRun], out: &Path) -> report::Study {
+    let study = &kept.study;
     let folder = |run: &PlannedRun| Folder::new(run_folder(out, &run.id));
+    let standings = survey::standings(kept, runs, out);
     let read: Vec<report::Run> =
-        runs.iter().map(|run| read_run(run, &folder(run), outcomes.get(&run.id))).collect();
-    let finished =
-        || runs.iter().zip(&read).filter(|(_, read)| read.state == State::Finished).map(|(run, _)| run);
+        runs.iter().zip(&standings).map(|(run, standing)| read_run(run, &folder(run), standing)).collect();
+    let finished = || runs.iter().zip(&read).filter(|(_, read)| read.state.is_result()).map(|(run, _)| run);
     let evaluations: Vec<Value> =
         finished().filter_map(|run| folder(run).evaluation(Weights::Trained)).collect();
     let classes = evaluations.first().and_then(|evaluation| evaluation["classes"].as_array()).map(Vec::len);
@@ -72,54 +74,38 @@ pub fn gather(study: &StudyConfig, runs: &[PlannedRun], outcomes: &Outcomes, out
             &finished().map(|run| (run, folder(run))).collect::<Vec<_>>(),
         ),
         provenance: provenance(finished().map(folder), evaluations.first()),
-        remarks: Vec::new(),
+        remarks: kept.remarks.iter().cloned().chain(builds(finished().map(folder))).collect(),
         runs: read,
     }
 }
 
-fn read_run(run: &PlannedRun, folder: &Folder, outcome: Option<&Outcome>) -> report::Run {
+fn read_run(run: &PlannedRun, folder: &Folder, standing: &Standing) -> report::Run {
     let json = folder.run().unwrap_or_default();
-    let evaluation = folder.evaluation(Weights::Trained);
-    let mut error = None;
-    let state = match outcome {
-        Some(Outcome::Done | Outcome::Skipped) => State::Finished,
-        Some(Outcome::Interrupted) if json.is_null() => State::Planned,
-        Some(Outcome::Interrupted) => State::Interrupted,
-        Some(Outcome::Failed(message)) => {
-            error = Some(message.clone());
-            State::Failed
-        }
-        // Nobody asked the run itself: its folder must say all that a result needs.
-        None if json.is_null() => State::Planned,
-        None if !folder.is_noted(run) && folder.is_finished() => {
-            error = Some(
-                "its folder holds a run that this study, as it now is, did not ask for; run the study again"
-                    .into(),
-            );
-            State::Failed
-        }
-        None if json["state"] == "failed" => {
-            error = json["error"].as_str().map(String::from);
-            State::Failed
-        }
-        None if folder.is_finished() && evaluation.is_some() => State::Finished,
-        None => State::Interrupted,
+    let (state, error) = match standing {
+        Standing::Finished => (State::Finished, None),
+        Standing::StoppedEarly(_) => (State::StoppedEarly, None),
+        Standing::Running(_) => (State::Running, None),
+        Standing::Interrupted(_) => (State::Interrupted, None),
+        Standing::Failed(error) => (State::Failed, Some(error.clone())),
+        Standing::Planned => (State::Planned, None),
     };
     let text = |key: &str| json[key].as_str().map(String::from);
+    let evaluation = standing.is_result().then(|| folder.evaluation(Weights::Trained)).flatten();
     report::Run {
         method: run.base.clone(),
         variant: run.variant.clone(),
         seed: run.seed,
         state,
         error,
+        stopped: match standing {
+            Standing::StoppedEarly(how) => Some(how.clone()),
+            _ => None,
+        },
         fingerprint: text("fingerprint"),
         seconds: json["seconds"].as_f64(),
         started: text("started"),
         ended: text("ended"),
-        scores: evaluation
-            .filter(|_| state == State::Finished)
-            .map(|evaluation| scores(&evaluation))
-            .unwrap_or_default(),
+        scores: evaluation.map(|evaluation| scores(&evaluation)).unwrap_or_default(),
         curves: if state == State::Failed { Vec::new() } else { curves(folder) },
     }
 }
@@ -156,6 +142,7 @@ fn provenance(folders: impl Iterator<Item = Folder>, evaluation: Option<&Value>)
     let texts =
         |key: &str| runs.iter().filter_map(|run| run[key].as_str().map(String::from)).collect::<Vec<_>>();
     add("diptych", texts("version"));
+    add("build", texts("build"));
     add("libtorch", texts("torch_version"));
     let device = |run: &Value| {
         Some(format!("{}, {} threads a run", run["device"].as_str()?, run["threads"].as_u64()?))
@@ -187,6 +174,18 @@ fn provenance(folders: impl Iterator<Item = Folder>, evaluation: Option<&Value>)
         }
     }
     facts
+}
+
+/// Builds of one version may differ in their code, and fingerprints do not tell them apart.
+fn builds(folders: impl Iterator<Item = Folder>) -> Option<String> {
+    let builds: std::collections::BTreeSet<String> =
+        folders.filter_map(|folder| Some(folder.run()?["build"].as_str()?.to_string())).collect();
+    (builds.len() > 1).then(|| {
+        format!(
+            "The runs were made by {} builds of diptych: its code may have changed between them.",
+            builds.len()
+        )
+    })
 }
 
 fn machine() -> String {

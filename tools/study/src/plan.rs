@@ -17,7 +17,7 @@ pub struct PlannedRun {
     pub seed: u64,
     /// Configuration.
     pub config: PathBuf,
-    /// Overrides that make it what it is.
+    /// Overrides that make it what it is; the last one is its seed.
     pub sets: Vec<String>,
 }
 

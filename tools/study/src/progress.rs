@@ -51,8 +51,8 @@ impl Progress {
     }
 
     /// A run ended as `what` says; `done` of all have, `worked` of them in this very process.
-    pub fn end(&self, line: Line, name: &str, what: &str, done: usize, worked: usize) {
-        if let Some(bar) = line.bar {
+    pub fn end(&self, line: Option<Line>, name: &str, what: &str, done: usize, worked: usize) {
+        if let Some(bar) = line.and_then(|line| line.bar) {
             bar.finish_and_clear();
         }
         let left = self.left(done, worked);

@@ -1,202 +1,262 @@
-//! Runs the planned runs, several at a time, each in processes of its own: train, evaluate, and for the baseline of the
-//! first base evaluate the untrained encoder too.
+//! Runs the planned runs, as many at a time as there are slots, each in processes of its own: train, evaluate, and for the
+//! baseline of the first base evaluate the untrained encoder too.
 //!
-//! Invariant: whether a folder already holds a run is asked of `diptych train --resume` itself, which compares resolved
-//! configurations and data. So no result of another configuration can slip in, and a changed one is refused by the names
-//! of its keys.
+//! Invariants: who does something to a run has its claim, so that of all workers of a folder one does; what became of a run is
+//! read off its folder, never remembered. A folder that holds another configuration is left to `diptych train --resume`, which
+//! refuses it by the names of its keys.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::path::Path;
-use std::sync::Mutex;
-use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, MutexGuard};
+use std::time::{Duration, Instant, SystemTime};
 
-use anyhow::{Context, Result, bail};
+use anyhow::Result;
 use diptych_report::text::{duration, percent};
-use serde_json::Value;
 
 use crate::child::{Children, Ended};
-use crate::config::StudyConfig;
-use crate::folder::{Folder, Weights};
+use crate::claim::{Claim, Claims, Holder};
+use crate::folder::{Failure, Folder, Weights};
+use crate::kept::Kept;
 use crate::plan::{PlannedRun, run_folder};
 use crate::progress::{Line, Progress};
+use crate::slots::Slot;
+use crate::standing::Standing;
+
+/// How often runs of other workers are looked at.
+const LOOK: Duration = Duration::from_millis(500);
 
 /// How a run came out.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Outcome {
-    /// Trained and evaluated now.
+    /// Trained and evaluated by this worker.
     Done,
-    /// Trained and evaluated before.
+    /// Trained and evaluated before, or by another worker.
     Skipped,
     /// Stopped on the way, or never begun because the study was stopped.
     Interrupted,
-    /// Ended with this error.
+    /// At work by another worker, who was not waited for.
+    Elsewhere,
+    /// Ended with this error, now or before.
     Failed(String),
 }
 
 /// Outcomes by run id.
 pub type Outcomes = BTreeMap<String, Outcome>;
 
-/// What became of all runs.
-pub struct Ran {
-    pub outcomes: Outcomes,
-    /// Whether one untrained encoder stands for all arms.
-    pub encoders_agree: bool,
-}
-
-/// What the binary said of the configurations before any run began.
-struct Checked {
-    /// The resolved evaluation.
-    protocol: Value,
-    encoders_agree: bool,
-}
-
 /// What running needs to know.
 pub struct Runner<'a> {
-    pub study: &'a StudyConfig,
+    pub kept: &'a Kept,
     pub out: &'a Path,
     pub children: Children,
-    pub jobs: usize,
-    /// libtorch's threads, and the loader's workers, of each run.
+    pub claims: &'a Claims,
+    pub slots: &'a [Slot],
+    /// libtorch's threads, and the loader's workers, of each run that begins.
     pub threads: usize,
+    /// Whether one untrained encoder stands for all arms.
+    pub encoders_agree: bool,
+    /// Failures to try again: those that were known when this worker began.
+    pub retried: BTreeMap<String, Failure>,
+    /// Whether to wait for runs of other workers, and take them over should they die.
+    pub waits: bool,
+    pub stop: &'a AtomicBool,
 }
 
 struct Queue {
     waiting: VecDeque<PlannedRun>,
     outcomes: Outcomes,
+    /// What ended the whole study.
+    fatal: Option<anyhow::Error>,
+    told_of: Vec<Holder>,
+}
+
+/// What a slot does next.
+enum Next<'a> {
+    Run(PlannedRun, Claim<'a>),
+    /// All that is left is at work elsewhere.
+    Wait,
+    End,
 }
 
 impl Runner<'_> {
-    /// Checks all configurations, then runs. Only what concerns the whole study is an error; a run that fails is an
-    /// outcome.
-    pub fn run(&self, runs: &[PlannedRun], progress: &Progress) -> Result<Ran> {
-        let Some(checked) = self.check(runs)? else {
-            let outcomes = runs.iter().map(|run| (run.id.clone(), Outcome::Interrupted)).collect();
-            return Ok(Ran { outcomes, encoders_agree: true });
-        };
-        let queue = Mutex::new(Queue { waiting: runs.iter().cloned().collect(), outcomes: Outcomes::new() });
-        let take = || -> Option<PlannedRun> {
-            let mut queue = lock(&queue);
-            if self.stopped() {
-                for run in std::mem::take(&mut queue.waiting) {
-                    queue.outcomes.insert(run.id, Outcome::Interrupted);
-                }
-            }
-            queue.waiting.pop_front()
-        };
+    /// Runs what is not done. A run that fails is an outcome; an error concerns the study as a whole.
+    pub fn run(&self, runs: &[PlannedRun], progress: &Progress) -> Result<Outcomes> {
+        let queue = Mutex::new(Queue {
+            waiting: runs.iter().cloned().collect(),
+            outcomes: Outcomes::new(),
+            fatal: None,
+            told_of: Vec::new(),
+        });
         std::thread::scope(|scope| {
-            for _ in 0..self.jobs.min(runs.len()) {
-                scope.spawn(|| {
-                    while let Some(run) = take() {
-                        let line = progress.begin(&run.id);
-                        let began = Instant::now();
-                        let outcome = self
-                            .perform(&run, &checked, &line, progress)
-                            .unwrap_or_else(|error| Outcome::Failed(format!("{error:#}")));
-                        let mut queue = lock(&queue);
-                        let what = self.tell(&run, &outcome, began.elapsed());
-                        queue.outcomes.insert(run.id.clone(), outcome);
-                        let done = queue.outcomes.len();
-                        let worked =
-                            queue.outcomes.values().filter(|outcome| **outcome == Outcome::Done).count();
-                        progress.end(line, &run.id, &what, done, worked);
-                    }
-                });
+            for slot in self.slots {
+                scope.spawn(|| self.work(slot, &queue, progress));
             }
         });
-        let outcomes = queue.into_inner().unwrap_or_else(|poisoned| poisoned.into_inner()).outcomes;
-        Ok(Ran { outcomes, encoders_agree: checked.encoders_agree })
+        let queue = queue.into_inner().unwrap_or_else(|poisoned| poisoned.into_inner());
+        match queue.fatal {
+            Some(error) => Err(error),
+            None => Ok(queue.outcomes),
+        }
+    }
+
+    fn work(&self, slot: &Slot, queue: &Mutex<Queue>, progress: &Progress) {
+        loop {
+            let next = self.next(&mut lock(queue), progress);
+            let (run, claim) = match next {
+                Ok(Next::Run(run, claim)) => (run, claim),
+                Ok(Next::Wait) => {
+                    std::thread::sleep(LOOK);
+                    continue;
+                }
+                Ok(Next::End) => return,
+                Err(error) => return lock(queue).end(error),
+            };
+            let line = progress.begin(&run.id);
+            let began = Instant::now();
+            let outcome = self.perform(&run, slot, &claim, &line, progress);
+            drop(claim);
+            match outcome {
+                Ok(outcome) => {
+                    let what = self.tell(&run, &outcome, began.elapsed());
+                    lock(queue).settle(&run, outcome, Some(line), &what, progress);
+                }
+                Err(error) => return lock(queue).end(error),
+            }
+        }
+    }
+
+    /// Settles what there is nothing to do for, and finds a run that nobody is at.
+    fn next(&self, queue: &mut Queue, progress: &Progress) -> Result<Next<'_>> {
+        if self.stopped() {
+            for run in std::mem::take(&mut queue.waiting) {
+                queue.outcomes.insert(run.id, Outcome::Interrupted);
+            }
+        }
+        let mut held: Vec<Holder> = Vec::new();
+        let mut place = 0;
+        while let Some(run) = queue.waiting.get(place).cloned() {
+            let mut settled = self.settled(&run);
+            if settled.is_none() {
+                match self.claims.take(&run.id)? {
+                    Ok(claim) => {
+                        // Whoever had the claim until now may have done it.
+                        settled = self.settled(&run);
+                        if settled.is_none() {
+                            queue.waiting.remove(place);
+                            return Ok(Next::Run(run, claim));
+                        }
+                    }
+                    Err(holder) => held.push(holder),
+                }
+            }
+            match settled {
+                Some(outcome) => {
+                    queue.waiting.remove(place);
+                    let what = self.tell(&run, &outcome, Duration::ZERO);
+                    queue.settle(&run, outcome, None, &what, progress);
+                }
+                None => place += 1,
+            }
+        }
+        if queue.waiting.is_empty() {
+            return Ok(Next::End);
+        }
+        if !self.waits {
+            for run in std::mem::take(&mut queue.waiting) {
+                queue.outcomes.insert(run.id, Outcome::Elsewhere);
+            }
+            return Ok(Next::End);
+        }
+        queue.tell_of(held, progress);
+        Ok(Next::Wait)
     }
 
     fn stopped(&self) -> bool {
-        self.children.stop.load(Ordering::SeqCst)
+        self.stop.load(Ordering::SeqCst)
     }
 
-    /// Asks the binary to resolve the evaluation and every arm before any time is spent. `None` when stopped.
-    fn check(&self, runs: &[PlannedRun]) -> Result<Option<Checked>> {
-        let show = strings(["config", "show", &self.study.evaluation.to_string_lossy(), "--evaluation"]);
-        let protocol = match self.children.run(&show, || {})? {
-            Ended::Well(text) => resolved(&text)?,
-            Ended::Stopped => return Ok(None),
-            Ended::Badly(message) => bail!("the evaluation cannot be used: {message}"),
-        };
-        let seed = self.study.seeds[0];
-        let mut problems: Vec<String> = Vec::new();
-        let mut encoders: Vec<[Option<toml::Value>; 2]> = Vec::new();
-        for run in runs.iter().filter(|run| run.seed == seed) {
-            let mut show = strings(["config", "show", &run.config.to_string_lossy()]);
-            add_sets(&mut show, &run.sets);
-            match self.children.run(&show, || {})? {
-                Ended::Well(text) => {
-                    let mut config = resolved(&text)?;
-                    encoders.push(["encoder", "input"].map(|section| config.remove(section)));
-                }
-                Ended::Stopped => return Ok(None),
-                // The arms of a base have its problems in common.
-                Ended::Badly(message) if problems.contains(&message) => {}
-                Ended::Badly(message) => problems.push(message),
-            }
+    /// What became of the run, if there is nothing to do for it.
+    fn settled(&self, run: &PlannedRun) -> Option<Outcome> {
+        let folder = Folder::new(run_folder(self.out, &run.id));
+        let wanted = self.kept.wanted(&run.id);
+        let failure = wanted.fingerprint.and_then(|fingerprint| folder.failure(fingerprint));
+        if let Some(failure) = failure.filter(|failure| self.retried.get(&run.id) != Some(failure)) {
+            return Some(Outcome::Failed(failure.error));
         }
-        if !problems.is_empty() {
-            bail!("{}", problems.join("\n"));
-        }
-        let encoders_agree = encoders.windows(2).all(|pair| pair[0] == pair[1]);
-        Ok(Some(Checked { protocol: serde_json::to_value(protocol)?, encoders_agree }))
+        let has_control = || !self.wants_random(run) || wanted.is_evaluated(&folder, Weights::Random);
+        (wanted.standing(&folder, None).is_result() && has_control()).then_some(Outcome::Skipped)
     }
 
+    /// Trains and evaluates, and notes what goes wrong.
     fn perform(
         &self,
         run: &PlannedRun,
-        checked: &Checked,
+        slot: &Slot,
+        claim: &Claim<'_>,
         line: &Line,
         progress: &Progress,
     ) -> Result<Outcome> {
         let folder = Folder::new(run_folder(self.out, &run.id));
-        let was_finished = folder.is_finished();
-        let mut train = strings(["train", &run.config.to_string_lossy()]);
-        train.extend(strings(["--out", &folder.path.to_string_lossy(), "--resume", "--quiet"]));
-        // First, so that the study's own overrides win.
-        add_sets(
-            &mut train,
-            &[format!("threads={}", self.threads), format!("loader.workers={}", self.threads)],
-        );
-        add_sets(&mut train, &run.sets);
-        let mut looked = Instant::now();
-        let ended = self.children.run(&train, || {
-            if looked.elapsed() > Duration::from_secs(1) {
-                looked = Instant::now();
-                line.show(|| training(&folder));
-            }
-        })?;
-        match ended {
-            Ended::Well(_) => {}
-            Ended::Stopped => return Ok(Outcome::Interrupted),
-            Ended::Badly(message) => return Ok(Outcome::Failed(self.with_remedy(message, &folder))),
+        folder.forget_failure()?;
+        let outcome = self.train_and_evaluate(run, slot, claim, line, progress)?;
+        if claim.is_lost() {
+            return Ok(Outcome::Elsewhere);
         }
-        folder.note(run)?;
-        let mut did_something = !was_finished;
+        if let (Outcome::Failed(error), Some(fingerprint)) = (&outcome, self.kept.wanted(&run.id).fingerprint)
+        {
+            let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+            folder.note_failure(&Failure {
+                fingerprint: fingerprint.into(),
+                error: error.clone(),
+                at: now.as_millis().to_string(),
+            })?;
+        }
+        Ok(outcome)
+    }
+
+    fn train_and_evaluate(
+        &self,
+        run: &PlannedRun,
+        slot: &Slot,
+        claim: &Claim<'_>,
+        line: &Line,
+        progress: &Progress,
+    ) -> Result<Outcome> {
+        let folder = Folder::new(run_folder(self.out, &run.id));
+        let wanted = self.kept.wanted(&run.id);
+        let mut looked = Instant::now();
+        let mut child = |arguments: &[String], what: &dyn Fn() -> String| {
+            self.children.run(
+                arguments,
+                claim.file(),
+                || self.stopped() || claim.is_lost(),
+                || {
+                    if looked.elapsed() > Duration::from_secs(1) {
+                        looked = Instant::now();
+                        line.show(what);
+                    }
+                },
+            )
+        };
+        match child(&self.train(run, &folder, slot), &|| training(&folder))? {
+            Ended::Well => {}
+            Ended::Stopped => return Ok(Outcome::Interrupted),
+            Ended::Badly(message) => return Ok(Outcome::Failed(with_remedy(message, &folder))),
+        }
+        if let Some(found) = folder.run().filter(|found| !wanted.is_of(found)) {
+            return Ok(Outcome::Failed(format!(
+                "the run has the fingerprint {}, expected {}: its configuration or its data changed while the study ran; start the study again",
+                found["fingerprint"],
+                wanted.fingerprint.unwrap_or("another")
+            )));
+        }
         for weights in [Weights::Trained, Weights::Random] {
-            if weights == Weights::Random && !self.wants_random(run, checked) {
+            if weights == Weights::Random && !self.wants_random(run) || wanted.is_evaluated(&folder, weights)
+            {
                 continue;
             }
-            let known = folder.evaluation(weights);
-            let known = known.is_some_and(|known| same_protocol(&known["protocol"], &checked.protocol));
-            if known {
-                continue;
-            }
-            did_something = true;
-            line.show(|| "evaluating".into());
-            let mut evaluate = strings([
-                "evaluate",
-                &folder.path.to_string_lossy(),
-                &self.study.evaluation.to_string_lossy(),
-            ]);
-            add_sets(&mut evaluate, &[format!("loader.workers={}", self.threads)]);
-            if weights == Weights::Random {
-                evaluate.push("--random-init".into());
-            }
-            match (self.children.run(&evaluate, || {})?, weights) {
-                (Ended::Well(_), _) => {}
+            match (child(&self.evaluate(&folder, slot, weights), &|| "evaluating".into())?, weights) {
+                (Ended::Well, _) => {}
                 (Ended::Stopped, _) => return Ok(Outcome::Interrupted),
                 (Ended::Badly(message), Weights::Trained) => {
                     return Ok(Outcome::Failed(format!("the evaluation failed: {message}")));
@@ -207,78 +267,123 @@ impl Runner<'_> {
                 }
             }
         }
-        Ok(if did_something { Outcome::Done } else { Outcome::Skipped })
+        Ok(Outcome::Done)
+    }
+
+    fn train(&self, run: &PlannedRun, folder: &Folder, slot: &Slot) -> Vec<String> {
+        let mut train = strings(["train", &run.config.to_string_lossy()]);
+        train.extend(strings(["--out", &folder.path.to_string_lossy(), "--resume", "--quiet"]));
+        // Sums over another number of threads round otherwise: a run keeps the number that it began with.
+        let begun = folder.run().and_then(|run| run["threads"].as_u64()).filter(|threads| *threads > 0);
+        let threads = begun.unwrap_or(self.threads as u64);
+        // First, so that the study's own overrides win.
+        add_sets(&mut train, &[format!("threads={threads}"), format!("loader.workers={}", self.threads)]);
+        add_sets(&mut train, &run.sets);
+        if let Some(device) = slot {
+            add_sets(&mut train, &[format!("device={device}")]);
+        }
+        train
+    }
+
+    fn evaluate(&self, folder: &Folder, slot: &Slot, weights: Weights) -> Vec<String> {
+        let evaluation = self.kept.study.evaluation.to_string_lossy();
+        let mut evaluate = strings(["evaluate", &folder.path.to_string_lossy(), &evaluation]);
+        add_sets(&mut evaluate, &[format!("loader.workers={}", self.threads)]);
+        if let Some(device) = slot {
+            evaluate.extend(strings(["--device", device]));
+        }
+        if weights == Weights::Random {
+            evaluate.push("--random-init".into());
+        }
+        evaluate
     }
 
     /// The untrained encoder of a seed is the same for all bases and variants.
-    fn wants_random(&self, run: &PlannedRun, checked: &Checked) -> bool {
-        self.study.random_init
-            && checked.encoders_agree
-            && run.base == self.study.bases[0].id
-            && run.variant == self.study.baseline
-    }
-
-    fn with_remedy(&self, message: String, folder: &Folder) -> String {
-        let folder = folder.path.display();
-        if message.contains("configuration") {
-            format!(
-                "{message}\nremove {folder} to run it anew, restore the configuration, or choose another folder with --out"
-            )
-        } else {
-            message
-        }
+    fn wants_random(&self, run: &PlannedRun) -> bool {
+        let study = &self.kept.study;
+        study.random_init
+            && self.encoders_agree
+            && run.base == study.bases[0].id
+            && run.variant == study.baseline
     }
 
     fn tell(&self, run: &PlannedRun, outcome: &Outcome, took: Duration) -> String {
         let folder = Folder::new(run_folder(self.out, &run.id));
         let accuracy = folder.evaluation(Weights::Trained).and_then(|known| known["linear"]["top1"].as_f64());
-        let accuracy =
+        let mut accuracy =
             accuracy.map_or(String::new(), |top1| format!("linear probe {}", percent(top1 * 100.0)));
+        if let Standing::StoppedEarly(how) = self.kept.wanted(&run.id).standing(&folder, None) {
+            accuracy = format!("{how}, {accuracy}");
+        }
         match outcome {
             Outcome::Done => format!("{accuracy}, {}", duration(took.as_secs_f64())),
-            Outcome::Skipped => format!("{accuracy}, done before"),
+            Outcome::Skipped => format!("{accuracy}, done before or elsewhere"),
             Outcome::Interrupted => "interrupted, can be continued".into(),
+            Outcome::Elsewhere => "taken over by another worker".into(),
+            Outcome::Failed(error) if took.is_zero() => format!("failed before: {error}"),
             Outcome::Failed(error) => format!("failed: {error}"),
         }
     }
 }
 
-fn lock(queue: &Mutex<Queue>) -> std::sync::MutexGuard<'_, Queue> {
-    // What a thread that panicked left is still a list of outcomes.
-    queue.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+impl Queue {
+    fn settle(
+        &mut self,
+        run: &PlannedRun,
+        outcome: Outcome,
+        line: Option<Line>,
+        what: &str,
+        progress: &Progress,
+    ) {
+        self.outcomes.insert(run.id.clone(), outcome);
+        let worked = self.outcomes.values().filter(|outcome| **outcome == Outcome::Done).count();
+        progress.end(line, &run.id, what, self.outcomes.len(), worked);
+    }
+
+    /// Leaves the other slots the runs that they are at, and no more.
+    fn end(&mut self, error: anyhow::Error) {
+        self.waiting.clear();
+        self.fatal.get_or_insert(error);
+    }
+
+    /// Says once of each worker that it is waited for.
+    fn tell_of(&mut self, held: Vec<Holder>, progress: &Progress) {
+        for holder in held {
+            if !self.told_of.contains(&holder) {
+                progress.say(&format!("waiting for runs of process {} on {}", holder.pid, holder.host));
+                self.told_of.push(holder);
+            }
+        }
+    }
 }
 
-/// What `diptych config show` printed.
-fn resolved(text: &str) -> Result<toml::Table> {
-    text.parse().context("`diptych config show` did not print TOML")
+/// A folder with another configuration is refused by the trainer, who does not know what a study can do.
+fn with_remedy(message: String, folder: &Folder) -> String {
+    let folder = folder.path.display();
+    if message.contains("configuration") {
+        format!(
+            "{message}\nremove {folder} to run it anew, restore the configuration, or choose another folder with --out"
+        )
+    } else {
+        message
+    }
+}
+
+fn lock(queue: &Mutex<Queue>) -> MutexGuard<'_, Queue> {
+    // What a thread that panicked left is still a list of outcomes.
+    queue.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
 }
 
 /// Step and loss of a run at work.
 fn training(folder: &Folder) -> String {
     let Some(line) = folder.last_metrics() else { return "starting".into() };
     let step = line["step"].as_u64().unwrap_or(0);
-    let steps = folder.run().and_then(|run| run["steps"].as_u64()).filter(|steps| *steps > 0);
-    let steps = steps.or_else(|| {
-        let config = folder.config()?;
-        config.get("schedule")?.get("steps")?.as_integer().and_then(|steps| u64::try_from(steps).ok())
-    });
+    let steps = folder.planned_steps(&folder.run().unwrap_or_default());
     let of = steps.map_or(String::new(), |steps| format!(" of {steps}"));
     let loss = line["loss"].as_f64().map_or(String::new(), |loss| format!("  loss {loss:.3}"));
     let probe = line["probe_accuracy"].as_f64();
     let probe = probe.map_or(String::new(), |accuracy| format!("  probe {}", percent(accuracy * 100.0)));
     format!("step {step}{of}{loss}{probe}")
-}
-
-/// Whether two resolved evaluations give the same numbers; the loader's threads never change them.
-fn same_protocol(left: &Value, right: &Value) -> bool {
-    let relevant = |protocol: &Value| {
-        let mut protocol = protocol.clone();
-        if let Some(protocol) = protocol.as_object_mut() {
-            protocol.remove("loader");
-        }
-        protocol
-    };
-    relevant(left) == relevant(right)
 }
 
 fn strings<const N: usize>(texts: [&str; N]) -> Vec<String> {

@@ -8,7 +8,7 @@ use anyhow::{Context, Result, anyhow};
 use diptych_config::Document;
 use diptych_host::{Registry, SearchPath};
 use diptych_pipeline::{Preview, Source, SourceConfig, Split, View, ViewSet};
-use diptych_report::{Sheet, State, Study};
+use diptych_report::{Sheet, Study};
 use image::imageops::{self, FilterType};
 use image::{ImageFormat, Rgb, RgbImage};
 
@@ -34,7 +34,7 @@ pub fn add(report: &mut Study, runs: &[PlannedRun], out: &Path, plugin_path: &[P
         let mut drawn: Vec<ViewSet> = Vec::new();
         for method in report.methods.clone() {
             let done = runs.iter().zip(&report.runs).find(|(run, done)| {
-                (&run.base, &run.variant) == (&method.id, &variant.id) && done.state == State::Finished
+                (&run.base, &run.variant) == (&method.id, &variant.id) && done.state.is_result()
             });
             let Some((run, _)) = done else { continue };
             let folder = Folder::new(run_folder(out, &run.id));

@@ -3,64 +3,23 @@
 use std::fmt;
 use std::path::Path;
 
-use anyhow::{Result, bail};
-use serde_json::Value;
+use anyhow::Result;
 
+use crate::claim;
 use crate::config::StudyConfig;
-use crate::folder::{Folder, Weights};
+use crate::folder::Folder;
+use crate::kept::Kept;
 use crate::plan::{PlannedRun, plan, run_folder};
-use crate::{child, kept};
-
-/// What is known of a run's configuration before it runs.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Resolved {
-    /// How long it trains: `1200`, or `300 epochs` where no data are there to count.
-    pub length: String,
-    /// `None` where no data are there to be part of it.
-    pub fingerprint: Option<String>,
-}
-
-/// Where a run stands.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Standing {
-    /// Trained and evaluated.
-    Finished,
-    /// At work, and how far it is.
-    Running(String),
-    /// Stopped on the way, and how far it came.
-    Interrupted(String),
-    /// Ended with this error.
-    Failed(String),
-    /// Not begun.
-    Planned,
-}
-
-impl Standing {
-    fn text(&self) -> &'static str {
-        match self {
-            Standing::Finished => "finished",
-            Standing::Running(_) => "running",
-            Standing::Interrupted(_) => "interrupted",
-            Standing::Failed(_) => "failed",
-            Standing::Planned => "not begun",
-        }
-    }
-
-    /// The first line of an error is enough for a table.
-    fn detail(&self) -> &str {
-        match self {
-            Standing::Running(text) | Standing::Interrupted(text) => text,
-            Standing::Failed(error) => error.lines().next().unwrap_or_default(),
-            Standing::Finished | Standing::Planned => "",
-        }
-    }
-}
+use crate::resolve::{Resolved, ResolvedStudy, Resolver};
+use crate::standing::{Standing, Wanted};
 
 /// The runs of a study as a plan. Displayed, it is a table.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Plan {
     /// In the order in which they run.
     pub runs: Vec<(PlannedRun, Resolved, Standing)>,
+    /// What should be known before they run, in sentences.
+    pub notes: Vec<String>,
 }
 
 /// Where the runs of a study's folder stand. Displayed, it is a table with a summary.
@@ -74,30 +33,22 @@ pub struct Status {
 ///
 /// # Errors
 /// Everything that is wrong with the study, or else with the configurations of its arms.
-pub fn plan_of(
-    study: &Path,
-    out: &Path,
-    mut resolve: impl FnMut(&Path, &[String]) -> Result<Resolved>,
-) -> Result<Plan> {
+pub fn plan_of(study: &Path, out: &Path, resolver: &mut dyn Resolver) -> Result<Plan> {
     let study = StudyConfig::load(study)?;
-    let mut problems: Vec<String> = Vec::new();
-    let mut runs = Vec::new();
-    for (run, standing) in standings(&study, out) {
-        match resolve(&run.config, &run.sets) {
-            Ok(resolved) => runs.push((run, resolved, standing)),
-            Err(error) => {
-                let message = format!("{error:#}");
-                // The seeds of an arm, and the arms of a base, have their problems in common.
-                if !problems.contains(&message) {
-                    problems.push(message);
-                }
-            }
-        }
-    }
-    if !problems.is_empty() {
-        bail!("{}", problems.join("\n"));
-    }
-    Ok(Plan { runs })
+    let runs = plan(&study);
+    let resolved = ResolvedStudy::of(study, runs, resolver)?;
+    let (fingerprints, notes) = (resolved.fingerprints(), resolved.twins());
+    let holders = claim::holders(out);
+    let runs = resolved.runs.into_iter().map(|(run, known)| {
+        let wanted = Wanted {
+            fingerprint: fingerprints.get(&run.id).map(|text| &**text),
+            protocol: &resolved.protocol,
+        };
+        let folder = Folder::new(run_folder(out, &run.id));
+        let standing = wanted.standing(&folder, holders.get(&run.id));
+        (run, known, standing)
+    });
+    Ok(Plan { runs: runs.collect(), notes })
 }
 
 /// Where the study stands that was begun in `out`.
@@ -105,66 +56,42 @@ pub fn plan_of(
 /// # Errors
 /// No study was begun there.
 pub fn status(out: &Path) -> Result<Status> {
-    let study = kept::study(out)?;
-    Ok(Status { runs: standings(&study, out) })
+    let kept = Kept::read(out)?;
+    let runs = plan(&kept.study);
+    let standings = standings(&kept, &runs, out);
+    Ok(Status { runs: runs.into_iter().zip(standings).collect() })
 }
 
-fn standings(study: &StudyConfig, out: &Path) -> Vec<(PlannedRun, Standing)> {
-    let at_work = child::is_at_work(out);
-    let failures = kept::failures(out);
-    let of = |run: PlannedRun| {
-        let folder = Folder::new(run_folder(out, &run.id));
-        let standing = standing(&run, &folder, at_work, failures.get(&run.id));
-        (run, standing)
+/// Where the runs of the study stand, in their order.
+pub fn standings(kept: &Kept, runs: &[PlannedRun], out: &Path) -> Vec<Standing> {
+    let holders = claim::holders(out);
+    let standing = |run: &PlannedRun| {
+        kept.wanted(&run.id).standing(&Folder::new(run_folder(out, &run.id)), holders.get(&run.id))
     };
-    plan(study).into_iter().map(of).collect()
-}
-
-fn standing(run: &PlannedRun, folder: &Folder, at_work: bool, failure: Option<&String>) -> Standing {
-    let json = folder.run().unwrap_or_default();
-    let is_result =
-        json["state"] == "finished" && folder.is_noted(run) && folder.evaluation(Weights::Trained).is_some();
-    let error = failure.cloned().or_else(|| {
-        (json["state"] == "failed")
-            .then(|| json["error"].as_str().unwrap_or("no reason is known").to_string())
-    });
-    match (json["state"].as_str(), error) {
-        // Who was killed without notice left this word behind.
-        (Some("running"), _) if at_work => Standing::Running(progress(folder, &json)),
-        (_, Some(error)) => Standing::Failed(error),
-        (Some("finished"), None) if is_result => Standing::Finished,
-        (Some("finished"), None) => Standing::Interrupted("trained, not evaluated".into()),
-        (Some(_), None) => Standing::Interrupted(progress(folder, &json)),
-        (None, None) => Standing::Planned,
-    }
-}
-
-/// `step 400 of 1200`
-fn progress(folder: &Folder, json: &Value) -> String {
-    let last = folder.last_metrics().and_then(|line| line["step"].as_u64());
-    let step = last.max(json["step"].as_u64()).unwrap_or(0);
-    match json["steps"].as_u64().filter(|steps| *steps > 0) {
-        Some(steps) => format!("step {step} of {steps}"),
-        None => format!("step {step}"),
-    }
+    runs.iter().map(standing).collect()
 }
 
 impl fmt::Display for Plan {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let head = ["run", "base", "variant", "seed", "steps", "fingerprint", "state"].map(String::from);
         let rows = self.runs.iter().map(|(run, resolved, standing)| {
+            let fingerprint = match resolved.missing_data {
+                None => &*resolved.fingerprint,
+                Some(_) => "no data",
+            };
             [
                 run.id.clone(),
                 run.base.clone(),
                 run.variant.clone(),
                 run.seed.to_string(),
                 resolved.length.clone(),
-                resolved.fingerprint.clone().unwrap_or("no data".into()),
+                fingerprint.to_string(),
                 standing.text().to_string(),
             ]
         });
         write_table(formatter, &std::iter::once(head).chain(rows).collect::<Vec<_>>())?;
-        write_summary(formatter, self.runs.iter().map(|(_, _, standing)| standing))
+        write_summary(formatter, self.runs.iter().map(|(_, _, standing)| standing))?;
+        self.notes.iter().try_for_each(|note| write!(formatter, "\nnote: {note}"))
     }
 }
 
@@ -196,7 +123,7 @@ fn write_summary<'a>(
     formatter: &mut fmt::Formatter<'_>,
     standings: impl Iterator<Item = &'a Standing> + Clone,
 ) -> fmt::Result {
-    let texts = ["finished", "running", "interrupted", "failed", "not begun"];
+    let texts = ["finished", "stopped early", "running", "interrupted", "failed", "not begun"];
     let count = |text: &str| standings.clone().filter(|standing| standing.text() == text).count();
     let counts = texts.map(|text| (count(text), text));
     let known: Vec<String> = counts

@@ -1,4 +1,6 @@
-//! The results as files for programs and for reading: `results.csv`, `results.md`.
+//! The results as files for programs and for reading: `results.csv`, `times.csv`, `differences.csv`, `results.md`.
+//!
+//! Invariant: what depends on the clock is in `times.csv` alone, so that the same study gives the other files again byte for byte.
 
 use std::fmt::Write;
 
@@ -15,7 +17,7 @@ pub fn csv(study: &Study) -> String {
     for (id, _) in METRICS {
         write!(text, ",{id}_top1").expect("writing to a String cannot fail");
     }
-    text.push_str(",fingerprint,seconds,state\n");
+    text.push_str(",fingerprint,state\n");
     for run in &study.runs {
         // Ids, numbers and states need no quotes.
         write!(text, "{},{},{}", run.method, run.variant, run.seed).expect("writing to a String cannot fail");
@@ -23,10 +25,26 @@ pub fn csv(study: &Study) -> String {
             text.push(',');
             text.push_str(&run.scores.get(id).map_or(String::new(), |score| fraction(*score)));
         }
-        let seconds = run.seconds.map_or(String::new(), |seconds| format!("{seconds:.1}"));
         let fingerprint = run.fingerprint.as_deref().unwrap_or_default();
-        writeln!(text, ",{fingerprint},{seconds},{}", run.state.text())
-            .expect("writing to a String cannot fail");
+        writeln!(text, ",{fingerprint},{}", run.state.text()).expect("writing to a String cannot fail");
+    }
+    text
+}
+
+/// One row per run: seconds of training, when it last began and when it ended (RFC 3339).
+pub fn times_csv(study: &Study) -> String {
+    let mut text = String::from("base,variant,seed,seconds,started,ended\n");
+    for run in &study.runs {
+        let seconds = run.seconds.map_or(String::new(), |seconds| format!("{seconds:.1}"));
+        let known = |time: &Option<String>| time.clone().unwrap_or_default();
+        text.push_str(&format!(
+            "{},{},{},{seconds},{},{}\n",
+            run.method,
+            run.variant,
+            run.seed,
+            known(&run.started),
+            known(&run.ended)
+        ));
     }
     text
 }
@@ -98,11 +116,12 @@ pub fn markdown(study: &Study) -> String {
             metric.label,
             seeds(study.seeds.len())
         ));
-        text.push_str(&table(
-            study,
-            |method, variant| cell(&level(study, &metric.id, method, variant)),
-            true,
-        ));
+        let levels = |method: &str, variant: &str| {
+            let early = study.stopped_early(method, variant);
+            let label = early.map_or(String::new(), |label| format!(", {label}"));
+            cell(&level(study, &metric.id, method, variant)) + &label
+        };
+        text.push_str(&table(study, levels, true));
         let random = random_level(study, &metric.id);
         if random.n() > 0 {
             text.push_str(&format!("\nUntrained encoder: {}.", cell(&random)));
@@ -128,7 +147,15 @@ pub fn markdown(study: &Study) -> String {
     if let Some(reference) = &study.reference {
         text.push_str(&format!("\nPublished: {}.\n", reference.source.trim_end_matches('.')));
     }
-    let missing: Vec<_> = study.runs.iter().filter(|run| run.scores.is_empty()).collect();
+    let early: Vec<_> = study.runs.iter().filter(|run| run.stopped.is_some()).collect();
+    if !early.is_empty() {
+        text.push_str("\n## Runs that were stopped early\n\n");
+        for run in early {
+            let how = run.stopped.as_deref().unwrap_or_default();
+            text.push_str(&format!("- {} {} seed {}: {how}\n", run.method, run.variant, run.seed));
+        }
+    }
+    let missing: Vec<_> = study.runs.iter().filter(|run| !run.state.is_result()).collect();
     if !missing.is_empty() {
         text.push_str("\n## Runs that are missing\n\n");
         for run in missing {
@@ -204,12 +231,13 @@ mod tests {
         let csv = csv(&example::study());
         let rows: Vec<&str> = csv.lines().collect();
         assert_eq!(rows.len(), 25);
-        assert_eq!(rows[0], "base,variant,seed,linear_top1,knn_top1,fingerprint,seconds,state");
+        assert_eq!(rows[0], "base,variant,seed,linear_top1,knn_top1,fingerprint,state");
         assert!(
-            rows[1].starts_with("byol,baseline,0,0.661,0.582,") && rows[1].ends_with(",55.0,finished"),
+            rows[1].starts_with("byol,baseline,0,0.661,0.582,") && rows[1].ends_with(",finished"),
             "{}",
             rows[1]
         );
+        assert_eq!(times_csv(&example::study()).lines().nth(1).unwrap().split(',').nth(3), Some("55.0"));
     }
 
     #[test]

@@ -32,6 +32,8 @@ pub struct State {
     pub first_loss: Option<f64>,
     /// Of the network before its first step, where there are labels.
     pub untrained_neighbour_accuracy: Option<f64>,
+    /// Step since which every verdict of the policy on collapsed runs was `collapsed`.
+    pub collapsed_since: Option<u64>,
     /// Right answers of the probe since the last logged step.
     pub probe_right: i64,
     /// Answers of the probe since the last logged step.
@@ -149,6 +151,9 @@ impl State {
         if let Some(loss) = self.first_loss {
             table.insert("first_loss".into(), loss.into());
         }
+        if let Some(step) = self.collapsed_since {
+            table.insert("collapsed_since".into(), (step as i64).into());
+        }
         table.insert("probe_right".into(), self.probe_right.into());
         table.insert("probe_seen".into(), self.probe_seen.into());
         table.insert("seconds".into(), self.seconds.into());
@@ -182,6 +187,7 @@ impl State {
                 batch: count(table, "batch"),
                 first_loss: table.optional("first_loss"),
                 untrained_neighbour_accuracy: table.optional("untrained_neighbour_accuracy"),
+                collapsed_since: table.optional("collapsed_since"),
                 probe_right: table.or("probe_right", 0),
                 probe_seen: table.or("probe_seen", 0),
                 seconds: table.or("seconds", 0.0),
@@ -214,6 +220,7 @@ mod tests {
             batch: 3,
             first_loss: Some(0.1 + 0.2),
             untrained_neighbour_accuracy: Some(1.0 / 3.0),
+            collapsed_since: Some(5),
             probe_right: 5,
             probe_seen: 9,
             seconds: 1.5,

@@ -22,8 +22,9 @@ pub use evaluation::{
 };
 pub use optimization::{Decay, Interval, OptimizerConfig, OptimizerKind, Scaling, ScheduleConfig};
 pub use sections::{
-    CheckpointConfig, ColorSpace, DataConfig, InitialWeights, InputConfig, Labels, LoaderConfig,
-    MomentumSchedule, ProbeConfig, ReadingConfig, TargetConfig, TargetKind, Unreadable,
+    CheckpointConfig, ColorSpace, DataConfig, DiagnosticsConfig, InitialWeights, InputConfig, Labels,
+    LoaderConfig, MomentumSchedule, Patience, ProbeConfig, ReadingConfig, StopCollapsed, TargetConfig,
+    TargetKind, Unreadable,
 };
 pub use weights::WeightsConfig;
 
@@ -75,6 +76,8 @@ pub struct RunConfig {
     pub schedule: ScheduleConfig,
     /// `[probe]`
     pub probe: ProbeConfig,
+    /// `[diagnostics]`
+    pub diagnostics: DiagnosticsConfig,
     /// `logging.every_steps`: steps from one line of metrics to the next.
     pub log_every_steps: u64,
     /// `[checkpoint]`
@@ -206,6 +209,7 @@ impl RunConfig {
         let optimizer = table.table_or_empty("optimizer", OptimizerConfig::read);
         let schedule = table.table_or_empty("schedule", ScheduleConfig::read);
         let probe = table.table_or_empty("probe", ProbeConfig::read);
+        let diagnostics = table.table_or_empty("diagnostics", DiagnosticsConfig::read);
         let log_every_steps = table.table_or_empty("logging", |table| table.or_in("every_steps", 50, 1..));
         let checkpoint = table.table_or_empty("checkpoint", CheckpointConfig::read);
         let losses: Option<Vec<LossConfig>> = losses.into_iter().collect();
@@ -232,6 +236,7 @@ impl RunConfig {
             optimizer,
             schedule,
             probe,
+            diagnostics,
             log_every_steps,
             checkpoint,
         })
@@ -269,6 +274,7 @@ impl RunConfig {
         table.insert("optimizer".into(), self.optimizer.to_toml().into());
         table.insert("schedule".into(), self.schedule.to_toml().into());
         table.insert("probe".into(), self.probe.to_toml().into());
+        table.insert("diagnostics".into(), self.diagnostics.to_toml().into());
         let mut logging = toml::Table::new();
         logging.insert("every_steps".into(), (self.log_every_steps as i64).into());
         table.insert("logging".into(), logging.into());
@@ -278,7 +284,7 @@ impl RunConfig {
 
     /// What changes the numbers: the resolved configuration without the keys that only say how fast, how often or
     /// where, with `data_identity` (the source's own hash) in place of the data's path, hashes of other files in place of
-    /// their paths, and with the plugins that are used.
+    /// their paths, and with the versions of Diptych and of the plugins that are used.
     pub fn effective(&self, data_identity: &str) -> toml::Table {
         effective(self.to_toml(), data_identity, self.plugins().into())
     }
@@ -319,6 +325,7 @@ pub(crate) fn effective(mut table: toml::Table, data_identity: &str, plugins: to
         data.insert("identity".into(), data_identity.into());
     }
     without_named_files(&mut table);
+    table.insert("diptych".into(), env!("CARGO_PKG_VERSION").into());
     table.insert("plugins".into(), plugins);
     table
 }

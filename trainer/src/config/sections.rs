@@ -1,4 +1,4 @@
-//! The sections of a run's configuration on data, target, probe and checkpoints.
+//! The sections of a run's configuration on data, target, probe, diagnostics and checkpoints.
 
 use std::sync::Arc;
 
@@ -304,6 +304,61 @@ impl ProbeConfig {
             ("enabled".to_owned(), self.enabled.into()),
             ("learning_rate".to_owned(), self.learning_rate.into()),
         ])
+    }
+}
+
+choices! {
+    /// Whether a run that has collapsed goes on.
+    pub enum StopCollapsed {
+        /// To its last step.
+        Never = "never",
+        /// Until it has been `collapsed` for a while.
+        Collapsed = "collapsed",
+    }
+}
+
+/// `[diagnostics]`: whether a run that has collapsed ends early.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DiagnosticsConfig {
+    /// When it does; `None` for never.
+    pub patience: Option<Patience>,
+}
+
+/// How long a run may be collapsed. Both numbers change when it ends, and so are in its fingerprint; the steps that are logged are
+/// not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Patience {
+    /// Steps from the first verdict `collapsed` to the end, with no other verdict between them.
+    pub steps: u64,
+    /// Steps from one verdict to the next.
+    pub every_steps: u64,
+}
+
+impl DiagnosticsConfig {
+    pub(super) fn read(table: &mut Table<'_>) -> DiagnosticsConfig {
+        let stop = table.choice("stop_collapsed", StopCollapsed::Never);
+        let steps = table.or_in("patience_steps", 500, 1..);
+        let every_steps = table.or_in("every_steps", 50.min(steps), 1..);
+        if every_steps > steps {
+            table.problem(
+                Some("every_steps"),
+                format!("found {every_steps}, expected no more than patience_steps = {steps}"),
+            );
+        }
+        // With `never` the other keys may stay where they are: a study's arm goes back to it by one key.
+        let patience = (stop == StopCollapsed::Collapsed).then_some(Patience { steps, every_steps });
+        DiagnosticsConfig { patience }
+    }
+
+    pub(super) fn to_toml(self) -> toml::Table {
+        let mut table = toml::Table::new();
+        let stop = if self.patience.is_some() { StopCollapsed::Collapsed } else { StopCollapsed::Never };
+        table.insert("stop_collapsed".into(), stop.text().into());
+        if let Some(Patience { steps, every_steps }) = self.patience {
+            table.insert("patience_steps".into(), (steps as i64).into());
+            table.insert("every_steps".into(), (every_steps as i64).into());
+        }
+        table
     }
 }
 

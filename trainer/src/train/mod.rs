@@ -1,7 +1,7 @@
 //! A training run from its first step, or its last checkpoint, to its end.
 //!
 //! Lifecycle: look at the run's folder and refuse what should not be touched; compose the method; then step until the
-//! schedule's end, a raised stop flag, or an error. Whatever the end, `run.json` says it.
+//! schedule's end, a collapse that the policy ends, a raised stop flag, or an error. Whatever the end, `run.json` says it.
 
 mod run;
 
@@ -17,10 +17,10 @@ use crate::checkpoint::{Checkpoints, State};
 use crate::config::{self, LossConfig, RunConfig};
 use crate::diagnostics::Verdict;
 use crate::metrics::Record;
-use crate::run_folder::{self, Begun, RunFolder, RunReport, RunState, now};
+use crate::run_folder::{self, Begun, RunFolder, RunReport, RunState, build, now};
 use crate::{Error, Result, compose, contain};
 
-use run::Run;
+use run::{Ended, Run};
 
 /// How a run is started, beyond its configuration.
 #[derive(Clone, Copy, Debug, Default)]
@@ -36,6 +36,8 @@ pub struct TrainOptions {
 pub enum Outcome {
     /// All steps are done.
     Finished(Summary),
+    /// It had collapsed, and `[diagnostics]` says to end it then; a checkpoint is written.
+    StoppedEarly(Summary),
     /// The stop flag was raised; a checkpoint is written.
     Interrupted(Summary),
 }
@@ -73,9 +75,14 @@ pub fn train(
     let checkpoints = Checkpoints::of_run(out);
     let mut folder = RunFolder::open(out)?;
     let earlier = Earlier::find(out, &checkpoints, &effective["plugins"])?;
-    if let Some(step) = check_folder(out, earlier.as_ref(), &effective, options.resume)? {
-        let summary = Summary { step, steps: step, seconds: 0.0, last: None, fingerprint };
-        return Ok(Outcome::Finished(summary));
+    if let Some(state) = check_folder(out, earlier.as_ref(), &effective, options.resume)? {
+        let begun = earlier.and_then(|earlier| earlier.begun);
+        let (step, steps) = (state.step, begun.as_ref().map_or(state.step, |begun| begun.steps));
+        let summary = Summary { step, steps, seconds: state.seconds, last: None, fingerprint };
+        return Ok(match begun.map(|begun| begun.state) {
+            Some(RunState::StoppedEarly) => Outcome::StoppedEarly(summary),
+            _ => Outcome::Finished(summary),
+        });
     }
     // Sums over several threads round otherwise than over one: a run keeps the number that it began with.
     let threads = match (config.threads, earlier.and_then(|earlier| earlier.begun)) {
@@ -92,6 +99,7 @@ pub fn train(
         error: None,
         step: 0,
         steps: 0,
+        build: build(),
         started: now(),
         ended: None,
         device: config.device.to_string(),
@@ -122,12 +130,17 @@ pub fn train(
         run.fill(&mut report);
         let summary = run.summary(fingerprint);
         let closed = run.close(&mut folder);
-        let interrupted = ended?;
+        let ended = ended?;
         closed?;
-        Ok(if interrupted { Outcome::Interrupted(summary) } else { Outcome::Finished(summary) })
+        Ok(match ended {
+            Ended::Done => Outcome::Finished(summary),
+            Ended::Collapsed => Outcome::StoppedEarly(summary),
+            Ended::Stopped => Outcome::Interrupted(summary),
+        })
     });
     report.state = match &outcome {
         Ok(Outcome::Finished(_)) => RunState::Finished,
+        Ok(Outcome::StoppedEarly(_)) => RunState::StoppedEarly,
         Ok(Outcome::Interrupted(_)) => RunState::Interrupted,
         Err(error) => {
             report.error = Some(error.to_string());
@@ -197,14 +210,13 @@ impl Earlier {
     }
 }
 
-/// Refuses a folder that holds another run, or this one without `resume`. Answers the last step of a run that is
-/// finished already.
+/// Refuses a folder that holds another run, or this one without `resume`. Answers where a run stands that is over already.
 fn check_folder(
     out: &Path,
     earlier: Option<&Earlier>,
     effective: &toml::Table,
     resume: bool,
-) -> Result<Option<u64>> {
+) -> Result<Option<State>> {
     let Some(earlier) = earlier else {
         let message = format!("{} holds a damaged run; choose another folder with --out", out.display());
         return if out.join("metrics.jsonl").exists() { Err(Error::RunExists(message)) } else { Ok(None) };
@@ -218,19 +230,19 @@ fn check_folder(
         let differences = differences.into_iter().map(line).collect();
         return Err(Error::OtherConfiguration { folder: out.to_path_buf(), differences });
     }
-    let state = earlier.begun.as_ref().map(|begun| begun.state);
+    let is_over = earlier.begun.as_ref().is_some_and(Begun::is_over);
     if !resume {
-        let what = match state {
-            Some(RunState::Finished) => "finished: there is nothing to do",
-            _ => "unfinished: continue it with --resume",
+        let what = match is_over {
+            true => "finished: there is nothing to do",
+            false => "unfinished: continue it with --resume",
         };
         return Err(Error::RunExists(format!(
             "{} holds this very run, {what}, or choose another folder with --out",
             out.display()
         )));
     }
-    match (state, &earlier.checkpoint) {
-        (Some(RunState::Finished), Some(checkpoint)) => Ok(Some(State::read(checkpoint)?.step)),
+    match &earlier.checkpoint {
+        Some(checkpoint) if is_over => Ok(Some(State::read(checkpoint)?)),
         _ => Ok(None),
     }
 }

@@ -12,7 +12,7 @@ use tch::{Device, Tensor};
 use super::{Summary, TrainOptions};
 use crate::checkpoint::{self, Checkpoints, State};
 use crate::config::{InitialWeights, MomentumSchedule, RunConfig, TargetKind};
-use crate::diagnostics::{Diagnostics, Verdict, neighbour_accuracy};
+use crate::diagnostics::{Diagnostics, Spread, Verdict, neighbour_accuracy};
 use crate::method::{Method, StepOutputs};
 use crate::metrics::{self, MetricsWriter, Record};
 use crate::prefetch::{DeviceBatch, Feed, memory};
@@ -22,6 +22,16 @@ use crate::step::{self, Passage};
 use crate::update::Update;
 use crate::weights::Weights;
 use crate::{Error, Result, compose, schedule};
+
+/// How the steps of a run ended.
+pub(super) enum Ended {
+    /// All are done.
+    Done,
+    /// It had collapsed for as long as its policy allows.
+    Collapsed,
+    /// The stop flag was raised.
+    Stopped,
+}
 
 /// A run in the making.
 pub(super) struct Run<'a> {
@@ -129,8 +139,8 @@ impl<'a> Run<'a> {
         })
     }
 
-    /// Steps until the end; true when the stop flag ended it.
-    pub(super) fn steps(&mut self, folder: &mut RunFolder, stop: &AtomicBool) -> Result<bool> {
+    /// Steps until the end, and leaves a checkpoint of it.
+    pub(super) fn steps(&mut self, folder: &mut RunFolder, stop: &AtomicBool) -> Result<Ended> {
         let Plan { steps, batches_per_epoch, .. } = self.plan;
         folder.log(&format!(
             "from step {} to {steps}, {batches_per_epoch} batches per epoch",
@@ -148,20 +158,29 @@ impl<'a> Run<'a> {
             folder.log(&message)?;
             self.progress.say(&message);
         }
-        while self.state.step < steps {
+        let ended = loop {
+            if self.state.step >= steps {
+                break Ended::Done;
+            }
+            if self.has_collapsed_for_good() {
+                break Ended::Collapsed;
+            }
             if stop.load(Ordering::Relaxed) {
-                self.write_checkpoint()?;
-                self.progress.finish();
-                return Ok(true);
+                break Ended::Stopped;
             }
             self.step(folder)?;
             if self.state.step.is_multiple_of(self.plan.checkpoint_every) && self.state.step < steps {
                 self.write_checkpoint()?;
             }
-        }
+        };
         self.write_checkpoint()?;
         self.progress.finish();
-        Ok(false)
+        Ok(ended)
+    }
+
+    fn has_collapsed_for_good(&self) -> bool {
+        let Some(patience) = self.config.diagnostics.patience else { return false };
+        self.state.collapsed_since.is_some_and(|since| self.state.step - since >= patience.steps)
     }
 
     fn next_batch(&mut self, folder: &mut RunFolder) -> Result<DeviceBatch> {
@@ -215,10 +234,42 @@ impl<'a> Run<'a> {
             // The outputs are of the weights before this step.
             self.state.untrained_neighbour_accuracy = self.neighbour_accuracy(&outputs);
         }
-        if self.state.step.is_multiple_of(self.config.log_every_steps) || self.state.step == steps {
-            self.log_step(&outputs, rate, momentum, folder)?;
+        let step = self.state.step;
+        let is_logged = step.is_multiple_of(self.config.log_every_steps) || step == steps;
+        let patience = self.config.diagnostics.patience;
+        let counts = patience.is_some_and(|patience| step.is_multiple_of(patience.every_steps));
+        if is_logged || counts {
+            let loss = self.finite(&outputs.loss)?;
+            let diagnostics = Diagnostics::of(&self.method.networks, &outputs.views)?;
+            let verdict = self.judge(&diagnostics.projection, loss, folder)?;
+            if counts {
+                let since = self.state.collapsed_since.unwrap_or(step);
+                self.state.collapsed_since = (verdict == Verdict::Collapsed).then_some(since);
+            }
+            if is_logged {
+                self.log_step(&outputs, loss, &diagnostics, rate, momentum)?;
+            }
         }
         Ok(())
+    }
+
+    /// The verdict on the step that was just done; a new one is told.
+    fn judge(&mut self, spread: &Spread, loss: f64, folder: &mut RunFolder) -> Result<Verdict> {
+        let verdict = Verdict::of(spread, self.state.first_loss.unwrap_or(loss), loss);
+        if verdict != self.verdict {
+            self.verdict = verdict;
+            let message = format!(
+                "{} at step {}: the loss is {loss:.4}, z-std {:.3}, the effective rank {:.1} of {}",
+                verdict.text(),
+                self.state.step,
+                spread.std,
+                spread.effective_rank,
+                spread.rank_limit
+            );
+            folder.log(&message)?;
+            self.progress.say(&message);
+        }
+        Ok(verdict)
     }
 
     fn target_momentum(&self, step: u64) -> Option<f64> {
@@ -248,11 +299,11 @@ impl<'a> Run<'a> {
     fn log_step(
         &mut self,
         outputs: &StepOutputs,
+        loss: f64,
+        diagnostics: &Diagnostics,
         learning_rate: f64,
         momentum: Option<f64>,
-        folder: &mut RunFolder,
     ) -> Result<()> {
-        let loss = self.finite(&outputs.loss)?;
         let mut record = Record { step: self.state.step, ..Record::default() };
         let batches = self.state.step * u64::from(self.config.optimizer.micro_batches);
         record.push(metrics::EPOCH, batches as f64 / self.plan.batches_per_epoch as f64);
@@ -269,24 +320,8 @@ impl<'a> Run<'a> {
         record.push(metrics::IMAGES_PER_SECOND, self.clock.images as f64 / elapsed);
         record.push(metrics::WAIT_FRACTION, (waited / elapsed).min(1.0));
         (self.clock.line, self.clock.images) = (Instant::now(), 0);
-        let diagnostics = Diagnostics::of(&self.method.networks, &outputs.views)?;
         diagnostics.record(&mut record);
-        let spread = &diagnostics.projection;
-        let verdict = Verdict::of(spread, self.state.first_loss.unwrap_or(loss), loss);
-        record.push(metrics::COLLAPSING, verdict.number());
-        if verdict != self.verdict {
-            self.verdict = verdict;
-            let message = format!(
-                "{} at step {}: the loss is {loss:.4}, z-std {:.3}, the effective rank {:.1} of {}",
-                verdict.text(),
-                self.state.step,
-                spread.std,
-                spread.effective_rank,
-                spread.rank_limit
-            );
-            folder.log(&message)?;
-            self.progress.say(&message);
-        }
+        record.push(metrics::COLLAPSING, self.verdict.number());
         if let Some(accuracy) = self.neighbour_accuracy(outputs) {
             record.push(metrics::NEIGHBOUR_ACCURACY, accuracy);
             if let Some(untrained) = self.state.untrained_neighbour_accuracy {

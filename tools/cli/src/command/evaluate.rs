@@ -40,10 +40,12 @@ pub struct Arguments {
     /// Print the result as JSON.
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    parent: super::Parent,
 }
 
 pub fn run(arguments: Arguments, plugins: &Plugins) -> Result<ExitCode> {
-    let Arguments { run, config, compare: compared, sets, device, random_init, json } = arguments;
+    let Arguments { run, config, compare: compared, sets, device, random_init, json, parent } = arguments;
     if !compared.is_empty() {
         let comparison = compare(&compared)?;
         let text = if json { format!("{:#}\n", comparison.to_json()) } else { comparison.to_string() };
@@ -57,6 +59,7 @@ pub fn run(arguments: Arguments, plugins: &Plugins) -> Result<ExitCode> {
     let registry = plugins.load()?;
     let config = EvaluationConfig::read(&document, &registry)?;
     let stop = console::stop_flag("stopping the evaluation")?;
+    parent.watch(&stop);
     let options = EvaluationOptions { random_init, device };
     let evaluation = evaluate(&run, &config, &registry, options, &stop)?;
     let text = if json { format!("{:#}\n", evaluation.to_json()) } else { evaluation.to_string() };

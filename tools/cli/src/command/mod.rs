@@ -15,6 +15,9 @@ pub mod synth;
 pub mod train;
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use anyhow::{Result, anyhow};
 use diptych_config::Document;
@@ -35,6 +38,37 @@ impl Plugins {
         let search = SearchPath::resolve(&self.path);
         Ok(Registry::load(&search, Some(diptych_trainer::TORCH_VERSION))?)
     }
+}
+
+/// The process that a run belongs to.
+#[derive(clap::Args)]
+pub struct Parent {
+    /// End, as by Ctrl-C, once the process that started this one is not PID any more. For studies.
+    #[arg(long = "parent", value_name = "PID", hide = true)]
+    pid: Option<u32>,
+}
+
+impl Parent {
+    /// Raises `stop` when the parent is gone: a killed study leaves no runs behind.
+    fn watch(&self, stop: &Arc<AtomicBool>) {
+        let Some(pid) = self.pid else { return };
+        let stop = Arc::clone(stop);
+        std::thread::spawn(move || {
+            while std::os::unix::process::parent_id() == pid {
+                std::thread::sleep(Duration::from_millis(500));
+            }
+            stop.store(true, Ordering::SeqCst);
+        });
+    }
+}
+
+/// As a shell takes it for one word.
+fn quoted(text: &str) -> String {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/._-=:,+@%".contains(&byte);
+    if !text.is_empty() && text.bytes().all(plain) {
+        return text.to_owned();
+    }
+    format!("'{}'", text.replace('\'', "'\\''"))
 }
 
 fn parse_device(text: &str) -> Result<DeviceName> {

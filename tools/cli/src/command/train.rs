@@ -8,7 +8,7 @@ use diptych_config::Document;
 use diptych_trainer::config::RunConfig;
 use diptych_trainer::{Outcome, TrainOptions};
 
-use super::Plugins;
+use super::{Plugins, quoted};
 use crate::console;
 
 /// Train an encoder without labels.
@@ -36,10 +36,12 @@ pub struct Arguments {
     /// Show no progress.
     #[arg(long, short)]
     quiet: bool,
+    #[command(flatten)]
+    parent: super::Parent,
 }
 
 pub fn run(arguments: Arguments, plugins: &Plugins) -> Result<ExitCode> {
-    let Arguments { config: path, out, mut sets, device, resume, quiet } = arguments;
+    let Arguments { config: path, out, mut sets, device, resume, quiet, parent } = arguments;
     let given = again(&plugins.path, &sets, device.as_deref());
     if let Some(device) = device {
         sets.push(format!("device={device}"));
@@ -49,6 +51,7 @@ pub fn run(arguments: Arguments, plugins: &Plugins) -> Result<ExitCode> {
     let config = RunConfig::read(&document, &registry)?;
     let out = out.unwrap_or_else(|| default_folder(&path));
     let stop = console::stop_flag("stopping after this step")?;
+    parent.watch(&stop);
     if resume && !out.join("run.json").exists() {
         console::note(&format!("{} holds no run yet: beginning with the first step", out.display()));
     }
@@ -59,6 +62,15 @@ pub fn run(arguments: Arguments, plugins: &Plugins) -> Result<ExitCode> {
                 "finished {} steps in {:.0} s: {}\n",
                 summary.steps,
                 summary.seconds,
+                out.display()
+            ));
+            Ok(ExitCode::SUCCESS)
+        }
+        Outcome::StoppedEarly(summary) => {
+            console::print(&format!(
+                "collapsed, and ended at step {} of {} as diagnostics.stop_collapsed says: {}\n",
+                summary.step,
+                summary.steps,
                 out.display()
             ));
             Ok(ExitCode::SUCCESS)
@@ -82,15 +94,6 @@ fn again(plugin_path: &[PathBuf], sets: &[String], device: Option<&str>) -> Stri
     let sets = sets.iter().map(|set| ("--set", set.clone()));
     let device = device.map(|device| ("--device", device.to_owned()));
     paths.chain(sets).chain(device).map(|(option, value)| format!(" {option} {}", quoted(&value))).collect()
-}
-
-/// As a shell takes it for one word.
-fn quoted(text: &str) -> String {
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/._-=:,+@%".contains(&byte);
-    if !text.is_empty() && text.bytes().all(plain) {
-        return text.to_owned();
-    }
-    format!("'{}'", text.replace('\'', "'\\''"))
 }
 
 fn default_folder(config: &Path) -> PathBuf {

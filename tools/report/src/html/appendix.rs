@@ -1,12 +1,12 @@
 //! What one needs to trust the page: how the arms differ, every run, and where the numbers come from.
 
-use crate::data::{Run, State, Study};
+use crate::data::{Run, Study};
 use crate::text::{duration, escape, number};
 
 pub fn section(study: &Study) -> String {
     let mut html = String::from("<section id=\"provenance\"><h2>Where this comes from</h2>\n");
     html.push_str(&facts(study));
-    let failed: Vec<&Run> = study.runs.iter().filter(|run| run.state != State::Finished).collect();
+    let failed: Vec<&Run> = study.runs.iter().filter(|run| !run.state.is_result()).collect();
     if !failed.is_empty() {
         html.push_str(&format!(
             "<h3>Runs that are missing ({})</h3>\n<dl>{}</dl>\n",
@@ -95,7 +95,7 @@ fn runs(study: &Study) -> String {
             escape(study.method_label(&run.method)),
             escape(study.variant_label(&run.variant)),
             run.seed,
-            run.state.text(),
+            run.stopped.as_deref().map_or(run.state.text().to_string(), escape),
             run.seconds.map_or("\u{2013}".into(), duration),
             text(&run.started),
             text(&run.fingerprint),

@@ -7,7 +7,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
 use crate::chart::{self, COLORS, Chart, SHARED_STYLE};
-use crate::data::{State, Study};
+use crate::data::Study;
 use crate::findings::{Findings, findings};
 use crate::text::{duration, escape, seeds};
 
@@ -58,7 +58,7 @@ fn colors() -> String {
 }
 
 fn header(study: &Study, found: &Findings) -> String {
-    let finished = study.runs.iter().filter(|run| run.state == State::Finished).count();
+    let finished = study.runs.iter().filter(|run| run.state.is_result()).count();
     let training: f64 = study.runs.iter().filter_map(|run| run.seconds).sum();
     let mut facts = vec![
         format!("<b>{finished}</b> of {} runs", study.runs.len()),
@@ -233,7 +233,7 @@ mod tests {
         let mut study = example::study();
         study.title = "<script>alert(1)</script>".into();
         study.methods[0].label = "a<b".into();
-        study.runs[0].state = State::Failed;
+        study.runs[0].state = crate::data::State::Failed;
         study.runs[0].error = Some("found </table> & \"more\"".into());
         let page = page(&study);
         assert!(!page.contains("<script>") && !page.contains("a<b") && !page.contains("found </table>"));

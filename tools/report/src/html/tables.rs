@@ -96,7 +96,13 @@ fn levels(study: &Study) -> String {
     let labels: Vec<String> = study.metrics.iter().map(|metric| metric.label.clone()).collect();
     let mut rows = String::new();
     for variant in &study.variants {
-        let of = |method: &Method| cells(study, |metric| level(study, &metric.id, &method.id, &variant.id));
+        let of = |method: &Method| {
+            let cells = cells(study, |metric| level(study, &metric.id, &method.id, &variant.id));
+            match study.stopped_early(&method.id, &variant.id) {
+                Some(label) => cells.replace("</small>", &format!("<br>{label}</small>")),
+                None => cells,
+            }
+        };
         rows.push_str(&row(&variant.label, &study.methods.iter().map(of).collect::<String>()));
     }
     // What an encoder that learned nothing gets is the same for every method.

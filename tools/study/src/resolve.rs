@@ -1,0 +1,125 @@
+//! What the runs of a study come to, by whoever can read configurations, before any of them runs.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use anyhow::{Result, bail};
+
+use crate::config::StudyConfig;
+use crate::plan::PlannedRun;
+
+/// Reads configurations as the runs themselves do.
+pub trait Resolver {
+    /// The configuration of a run.
+    fn run(&mut self, run: &PlannedRun) -> Result<Resolved>;
+
+    /// The evaluation's configuration, every key of it.
+    fn evaluation(&mut self, path: &Path) -> Result<toml::Table>;
+}
+
+/// What is known of a run before it runs.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Resolved {
+    /// How long it trains: `1200`, or `300 epochs` where no data are there to count.
+    pub length: String,
+    /// Of all that changes its numbers; without data, of all but those.
+    pub fingerprint: String,
+    /// Why the data cannot be opened.
+    pub missing_data: Option<String>,
+    /// Every key of its configuration.
+    pub config: toml::Table,
+}
+
+/// A study with what its runs and its evaluation come to.
+pub struct ResolvedStudy {
+    pub study: StudyConfig,
+    pub runs: Vec<(PlannedRun, Resolved)>,
+    /// The evaluation, every key of it.
+    pub protocol: serde_json::Value,
+}
+
+impl ResolvedStudy {
+    /// Resolves everything.
+    ///
+    /// # Errors
+    /// All that is wrong with any of the configurations, each problem once.
+    pub fn of(
+        study: StudyConfig,
+        runs: Vec<PlannedRun>,
+        resolver: &mut dyn Resolver,
+    ) -> Result<ResolvedStudy> {
+        let mut problems: Vec<String> = Vec::new();
+        // The seeds of an arm, and the arms of a base, have their problems in common.
+        let mut add = |problem: String| {
+            if !problems.contains(&problem) {
+                problems.push(problem);
+            }
+        };
+        let protocol = resolver.evaluation(&study.evaluation);
+        let protocol =
+            protocol.map_err(|error| add(format!("the evaluation cannot be used: {error:#}"))).ok();
+        let mut resolved = Vec::new();
+        for run in runs {
+            match resolver.run(&run) {
+                Ok(known) => resolved.push((run, known)),
+                Err(error) => add(format!("{error:#}")),
+            }
+        }
+        let Some(protocol) = protocol.filter(|_| problems.is_empty()) else {
+            bail!("{}", problems.join("\n"))
+        };
+        Ok(ResolvedStudy { study, runs: resolved, protocol: serde_json::to_value(protocol)? })
+    }
+
+    /// Fingerprints by run id; none where there are no data to be part of them.
+    pub fn fingerprints(&self) -> BTreeMap<String, String> {
+        let known = self.runs.iter().filter(|(_, resolved)| resolved.missing_data.is_none());
+        known.map(|(run, resolved)| (run.id.clone(), resolved.fingerprint.clone())).collect()
+    }
+
+    /// Whether one untrained encoder stands for all arms.
+    pub fn encoders_agree(&self) -> bool {
+        let encoder = |(_, resolved): &(PlannedRun, Resolved)| {
+            ["encoder", "input"].map(|section| resolved.config.get(section).cloned())
+        };
+        self.runs.windows(2).all(|pair| encoder(&pair[0]) == encoder(&pair[1]))
+    }
+
+    /// Arms that are one and the same under another name, in sentences.
+    pub fn twins(&self) -> Vec<String> {
+        let mut arms: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+        let first = self.study.seeds.first();
+        for (run, resolved) in self.runs.iter().filter(|(run, _)| Some(&run.seed) == first) {
+            arms.entry(&resolved.fingerprint).or_default().push(&run.id);
+        }
+        let mut twins: Vec<String> = arms
+            .into_values()
+            .filter(|runs| runs.len() > 1)
+            .map(|runs| {
+                format!(
+                    "{} resolve to the same configuration, and each runs: leave all but one out of the study, unless they are meant to be alike.",
+                    diptych_report::text::join(&runs.into_iter().map(String::from).collect::<Vec<_>>())
+                )
+            })
+            .collect();
+        twins.sort();
+        twins
+    }
+
+    /// The first thing that keeps the study from running.
+    pub fn missing_data(&self) -> Option<&str> {
+        self.runs.iter().find_map(|(_, resolved)| resolved.missing_data.as_deref())
+    }
+}
+
+/// Whether two resolved evaluations give the same numbers; the loader's threads never change them.
+pub fn same_protocol(left: &serde_json::Value, right: &serde_json::Value) -> bool {
+    let relevant = |protocol: &serde_json::Value| {
+        let mut protocol = protocol.clone();
+        if let Some(protocol) = protocol.as_object_mut() {
+            protocol.remove("loader");
+        }
+        protocol
+    };
+    relevant(left) == relevant(right)
+}

@@ -5,11 +5,11 @@ mod common;
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
 
-use common::{REGISTRY, checkpoint, config, images, interrupt_in_the_middle, run};
+use common::{REGISTRY, checkpoint, config, demo, images, interrupt_in_the_middle, run};
 use diptych_config::Document;
 use diptych_test_support::repository;
 use diptych_trainer::metrics::TIMED;
-use diptych_trainer::{Begun, EvaluationConfig, EvaluationOptions, Outcome, RunConfig, evaluate};
+use diptych_trainer::{Begun, EvaluationConfig, EvaluationOptions, Outcome, RunConfig, RunState, evaluate};
 
 /// The lines of metrics without what depends on the machine.
 fn metrics(out: &Path) -> Vec<serde_json::Value> {
@@ -36,7 +36,7 @@ fn a_run_that_was_interrupted_and_resumed_is_bit_identical_to_one_that_was_not()
         panic!("the run was over before it was stopped");
     };
     assert!(summary.step < 60, "{summary:?}");
-    assert_eq!(Begun::read(&broken).unwrap().state, diptych_trainer::RunState::Interrupted);
+    assert_eq!(Begun::read(&broken).unwrap().state, RunState::Interrupted);
     let Outcome::Finished(summary) = run(&config, &broken, true).unwrap() else { panic!("not finished") };
     assert_eq!(summary.step, 60);
 
@@ -44,6 +44,52 @@ fn a_run_that_was_interrupted_and_resumed_is_bit_identical_to_one_that_was_not()
     for file in ["model.safetensors", "optimizer.safetensors"] {
         assert!(checkpoint(&straight, file) == checkpoint(&broken, file), "{file} differs");
     }
+}
+
+/// A run that has nothing to keep it from collapsing.
+fn collapsing(images: &Path, policy: &[&str]) -> RunConfig {
+    let mut sets = vec![
+        "predictor.kind=\"none\"",
+        "target.kind=\"none\"",
+        "projector.output_norm=\"none\"",
+        "optimizer.learning_rate=0.03",
+        "logging.every_steps=1",
+    ];
+    sets.extend(policy);
+    demo("byol", images, 60, &sets)
+}
+
+#[test]
+fn a_run_that_has_been_collapsed_for_as_long_as_it_may_ends_early_whether_interrupted_before_or_not() {
+    let folder = tempfile::tempdir().unwrap();
+    let images = images(folder.path());
+    let place = |name: &str| folder.path().join(name);
+    let never = collapsing(&images, &[]);
+    assert!(matches!(run(&never, &place("never"), false).unwrap(), Outcome::Finished(_)));
+
+    let policy =
+        ["diagnostics.stop_collapsed=\"collapsed\"", "diagnostics.patience_steps=12", "diagnostics.every_steps=4"];
+    let early = collapsing(&images, &policy);
+    assert_ne!(early.fingerprint("data"), never.fingerprint("data"), "it is another run");
+    let Outcome::StoppedEarly(summary) = run(&early, &place("early"), false).unwrap() else {
+        panic!("the run did not end early")
+    };
+    let verdict = |step: u64| metrics(&place("never"))[step as usize - 1]["collapsing"].as_f64().unwrap();
+    // The first time that four looks in a row, over twelve steps, find it collapsed.
+    let looks = |end: u64| [end - 12, end - 8, end - 4, end];
+    let end = (4..=15).map(|look| look * 4).find(|end| looks(*end).iter().all(|look| verdict(*look) == 2.0));
+    assert_eq!(Some(summary.step), end);
+    assert_eq!(metrics(&place("early")), metrics(&place("never"))[..summary.step as usize]);
+    let begun = Begun::read(&place("early")).unwrap();
+    assert_eq!((begun.state, begun.step, begun.steps), (RunState::StoppedEarly, summary.step, 60));
+
+    interrupt_in_the_middle(&early, &place("broken"));
+    for name in ["broken", "early"] {
+        let Outcome::StoppedEarly(again) = run(&early, &place(name), true).unwrap() else { panic!("{name}") };
+        assert_eq!(again.step, summary.step, "{name}");
+    }
+    let model = |name: &str| checkpoint(&place(name), "model.safetensors");
+    assert!(model("broken") == model("early"));
 }
 
 #[test]
@@ -98,7 +144,7 @@ fn other_images_or_a_lost_report_are_noticed_and_an_unstarted_run_may_begin_agai
     std::fs::write(&broken, &whole[..60]).unwrap();
     let out = folder.path().join("failed");
     run(&config(&images, 8, &["loader.batch_size=40"]), &out, false).unwrap_err();
-    assert_eq!(Begun::read(&out).unwrap().state, diptych_trainer::RunState::Failed);
+    assert_eq!(Begun::read(&out).unwrap().state, RunState::Failed);
     std::fs::write(&broken, whole).unwrap();
     let outcome = run(&config(&images, 2, &["loader.batch_size=40"]), &out, false).unwrap();
     assert!(matches!(outcome, Outcome::Finished(_)));
@@ -157,5 +203,5 @@ fn a_diverging_run_fails_with_the_remedy_and_keeps_its_state() {
     let out = folder.path().join("run");
     let message = run(&config, &out, false).unwrap_err().to_string();
     assert!(message.contains("lower optimizer.learning_rate"), "{message}");
-    assert_eq!(Begun::read(&out).unwrap().state, diptych_trainer::RunState::Failed);
+    assert_eq!(Begun::read(&out).unwrap().state, RunState::Failed);
 }

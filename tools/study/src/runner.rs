@@ -15,7 +15,7 @@ use anyhow::Result;
 use diptych_report::text::{duration, percent};
 
 use crate::child::{Children, Ended};
-use crate::claim::{Claim, Claims, Holder};
+use crate::claim::{self, Claim, Claims, Holder};
 use crate::folder::{Failure, Folder, Weights};
 use crate::kept::Kept;
 use crate::plan::{PlannedRun, run_folder};
@@ -24,7 +24,7 @@ use crate::slots::Slot;
 use crate::standing::Standing;
 
 /// How often runs of other workers are looked at.
-const LOOK: Duration = Duration::from_millis(500);
+const LOOK: Duration = Duration::from_secs(1);
 
 /// How a run came out.
 #[derive(Clone, Debug, PartialEq)]
@@ -132,9 +132,16 @@ impl Runner<'_> {
                 queue.outcomes.insert(run.id, Outcome::Interrupted);
             }
         }
+        // One look at the folder tells of most runs; to claim each of them would take a look for each.
+        let holders = claim::holders(self.out);
         let mut held: Vec<Holder> = Vec::new();
         let mut place = 0;
         while let Some(run) = queue.waiting.get(place).cloned() {
+            if let Some(holder) = holders.get(&run.id) {
+                held.push(holder.clone());
+                place += 1;
+                continue;
+            }
             let mut settled = self.settled(&run);
             if settled.is_none() {
                 match self.claims.take(&run.id)? {

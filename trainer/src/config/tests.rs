@@ -45,6 +45,10 @@ fn a_wrong_value_is_named_with_its_line_and_what_was_expected() {
     check("[target]\nkind = \"emma\"", "did you mean \"ema\"?");
     check("[input]\nstd = [0.2, 0.0, 0.2]", "run.toml:2: input.std: found ");
     check("[optimizer]\nid = \"adamw\"\nbetas = [0.9, 1.0]", "run.toml:3: optimizer.betas: found ");
+    check(
+        "[diagnostics]\nstop_collapsed = \"collapsed\"\npatience_steps = 10\nevery_steps = 20",
+        "run.toml:4: diagnostics.every_steps: found 20, expected no more than patience_steps = 10",
+    );
     check("[projector]\nhidden = [0]", "run.toml:2: projector.hidden: found a layer of width 0");
 }
 

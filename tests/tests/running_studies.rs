@@ -47,7 +47,9 @@ struct Surroundings {
 static SURROUNDINGS: LazyLock<Surroundings> = LazyLock::new(|| {
     let folder = TempDir::new().unwrap();
     let path = |name: &str| folder.path().join(name);
-    let made = command(&["synth", &text(&path("set")), "--split", "train=64", "--split", "test=32"]).output().unwrap();
+    let made = command(&["synth", &text(&path("set")), "--split", "train=64", "--split", "test=32"])
+        .output()
+        .unwrap();
     assert!(made.status.success(), "{}", stderr(&made));
     let configs = repository().join("configs");
     let run = format!(
@@ -149,7 +151,8 @@ fn kill(processes: &[u32]) {
 /// Starts the study, and kills it after `moment` unless it ends before; answers whether it was killed.
 fn kill_after(moment: Duration, whole_tree: bool, out: &Path) -> bool {
     let surroundings = &*SURROUNDINGS;
-    let mut child: Child = study(&surroundings.study(), out).stderr(Stdio::null()).stdout(Stdio::null()).spawn().unwrap();
+    let mut child: Child =
+        study(&surroundings.study(), out).stderr(Stdio::null()).stdout(Stdio::null()).spawn().unwrap();
     std::thread::sleep(moment);
     let killed = child.try_wait().unwrap().is_none();
     if killed && whole_tree {
@@ -176,7 +179,10 @@ fn a_study_killed_at_ten_random_moments_gives_the_very_results_of_an_undisturbed
         // Up to a third of what the whole study takes: ten of them are spread over all of it.
         let moment = surroundings.took.mul_f64((random >> 33) as f64 / f64::from(1_u32 << 31) / 3.0);
         let whole_tree = attempt % 2 == 0;
-        println!("kill {attempt}: after {moment:?}, {}", if whole_tree { "the whole tree" } else { "the worker alone" });
+        println!(
+            "kill {attempt}: after {moment:?}, {}",
+            if whole_tree { "the whole tree" } else { "the worker alone" }
+        );
         killed += usize::from(kill_after(moment, whole_tree, &out));
     }
     assert!(killed >= 5, "the study was over after {killed} kills");
@@ -214,10 +220,14 @@ fn a_job_array_has_a_task_for_each_run_that_is_left_and_the_tasks_do_the_study()
     let script = surroundings.out("array.sbatch");
     let slurm = format!("--slurm={}", text(&script));
     let (file, folder) = (text(&surroundings.study()), text(&out));
-    let output = command(&["study", "plan", &file, "--out", &folder, &slurm, "--device", "cpu"]).output().unwrap();
+    let output =
+        command(&["study", "plan", &file, "--out", &folder, &slurm, "--device", "cpu"]).output().unwrap();
     assert!(output.status.success(), "{}", stderr(&output));
     let written = fs::read_to_string(&script).unwrap();
-    assert!(written.contains("\n#SBATCH --array=0-2\n") && !written.contains("byol-baseline-seed0"), "{written}");
+    assert!(
+        written.contains("\n#SBATCH --array=0-2\n") && !written.contains("byol-baseline-seed0"),
+        "{written}"
+    );
     for task in 0..3 {
         let mut bash = Command::new("bash");
         let output = bash.arg(&script).env("SLURM_ARRAY_TASK_ID", task.to_string()).output().unwrap();

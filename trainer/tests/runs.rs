@@ -67,8 +67,11 @@ fn a_run_that_has_been_collapsed_for_as_long_as_it_may_ends_early_whether_interr
     let never = collapsing(&images, &[]);
     assert!(matches!(run(&never, &place("never"), false).unwrap(), Outcome::Finished(_)));
 
-    let policy =
-        ["diagnostics.stop_collapsed=\"collapsed\"", "diagnostics.patience_steps=12", "diagnostics.every_steps=4"];
+    let policy = [
+        "diagnostics.stop_collapsed=\"collapsed\"",
+        "diagnostics.patience_steps=12",
+        "diagnostics.every_steps=4",
+    ];
     let early = collapsing(&images, &policy);
     assert_ne!(early.fingerprint("data"), never.fingerprint("data"), "it is another run");
     let Outcome::StoppedEarly(summary) = run(&early, &place("early"), false).unwrap() else {

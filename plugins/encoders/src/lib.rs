@@ -1,5 +1,7 @@
 //! The built-in encoders.
 
+mod initialize;
+mod norm;
 #[cfg(test)]
 mod reference;
 mod resnet;

@@ -106,7 +106,10 @@ fn a_failed_run_is_recorded_and_the_others_go_on_and_it_is_tried_again_when_that
     assert_eq!(outcome.failed, failed);
     assert!(!outcome.is_complete());
     let text = outcome.to_string();
-    assert!(text.contains("failed: a-no_gray-seed1: out of memory") && text.contains("--retry-failed"), "{text}");
+    assert!(
+        text.contains("failed: a-no_gray-seed1: out of memory") && text.contains("--retry-failed"),
+        "{text}"
+    );
     assert!(fixture.out("results.csv").contains("a,no_gray,1,,,a-no_gray-seed1,failed"));
     assert!(fixture.out("report.html").contains("out of memory"));
     assert!(fixture.out("results.md").contains("- a no_gray seed 1: failed: out of memory"));
@@ -144,8 +147,7 @@ fn a_stopped_study_ends_its_runs_cleanly_and_goes_on_later() {
     let slots = SlotOptions { jobs: Some(1), ..SlotOptions::default() };
     let options = StudyOptions { slots, ..fixture.options() };
     let outcome = std::thread::scope(|scope| {
-        let study =
-            scope.spawn(|| diptych_study::run(&options, &mut Fake).unwrap());
+        let study = scope.spawn(|| diptych_study::run(&options, &mut Fake).unwrap());
         // Reading ends when the first run has begun.
         assert_eq!(fs::read_to_string(&fifo).unwrap(), "begun\n");
         fixture.stop.store(true, Ordering::SeqCst);
@@ -218,7 +220,10 @@ fn arms_that_resolve_to_the_same_configuration_are_told_by_name() {
     let fixture = Fixture::new();
     let plan = diptych_study::plan_of(&fixture.path("study.toml"), &fixture.path("out"), &mut Alike).unwrap();
     let text = plan.to_string();
-    assert!(text.contains("note: a-baseline-seed0 and a-no_gray-seed0 resolve to the same configuration"), "{text}");
+    assert!(
+        text.contains("note: a-baseline-seed0 and a-no_gray-seed0 resolve to the same configuration"),
+        "{text}"
+    );
     assert_eq!(text.matches("note: ").count(), 2, "once for each pair of arms, not for each seed: {text}");
 }
 
@@ -244,8 +249,14 @@ fn an_arm_that_was_stopped_early_is_evaluated_and_stands_in_every_table_with_its
     assert!(text.contains("- b no_gray seed 1: collapsed, step 1 of 2"), "{text}");
     let page = fixture.out("report.html");
     assert!(page.contains("B with “no gray” under seed 0 (collapsed, step 1 of 2)"), "a note");
-    assert!(page.contains("<br>stopped early</small>") && page.contains("<td>collapsed, step 1 of 2</td>"), "tables");
-    assert_eq!(fixture.standings()["b-no_gray-seed1"], Standing::StoppedEarly("collapsed, step 1 of 2".into()));
+    assert!(
+        page.contains("<br>stopped early</small>") && page.contains("<td>collapsed, step 1 of 2</td>"),
+        "tables"
+    );
+    assert_eq!(
+        fixture.standings()["b-no_gray-seed1"],
+        Standing::StoppedEarly("collapsed, step 1 of 2".into())
+    );
     fixture.forget_log();
     assert_eq!(fixture.run().skipped, 8, "it is over");
     assert!(!fixture.path("log").exists());
@@ -287,13 +298,17 @@ fn the_report_alone_runs_nothing_and_uses_only_what_the_study_asked_for() {
 #[test]
 fn a_plan_lists_every_run_with_its_state_and_runs_nothing() {
     let fixture = Fixture::new();
-    let plan = || diptych_study::plan_of(&fixture.path("study.toml"), &fixture.path("out"), &mut Fake).unwrap();
+    let plan =
+        || diptych_study::plan_of(&fixture.path("study.toml"), &fixture.path("out"), &mut Fake).unwrap();
     let text = plan().to_string();
     assert!(!fixture.path("log").exists() && !fixture.path("out").exists());
     let lines: Vec<&str> = text.lines().collect();
     assert_eq!(lines.len(), 10, "{text}");
     let words: Vec<&str> = lines[3].split_whitespace().collect();
-    assert_eq!(words, ["a-no_gray-seed0", "a", "no_gray", "0", "2", "sets", "a-no_gray-seed0", "not", "begun"]);
+    assert_eq!(
+        words,
+        ["a-no_gray-seed0", "a", "no_gray", "0", "2", "sets", "a-no_gray-seed0", "not", "begun"]
+    );
     assert_eq!(lines[9], "8 runs: 8 not begun");
 
     fixture.run();

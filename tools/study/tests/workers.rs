@@ -12,7 +12,7 @@ use diptych_study::{SlotOptions, Standing, StudyOptions, StudyOutcome};
 /// Workers of one slot each on the same folder, at the same time; answers their outcomes.
 fn at_once(options: &[StudyOptions]) -> Vec<StudyOutcome> {
     std::thread::scope(|scope| {
-        let run = |options| scope.spawn(|| diptych_study::run(options, &mut Fake).unwrap());
+        let run = |options| scope.spawn(move || diptych_study::run(options, &mut Fake).unwrap());
         let workers: Vec<_> = options.iter().map(run).collect();
         workers.into_iter().map(|worker| worker.join().unwrap()).collect()
     })
@@ -82,7 +82,10 @@ fn a_worker_that_does_not_wait_leaves_what_others_are_at() {
         assert_eq!(fs::read_to_string(&fifo).unwrap(), "begun\n");
         fs::remove_file(&fifo).unwrap();
         let standing = &fixture.standings()["a-baseline-seed0"];
-        assert!(matches!(standing, Standing::Running(how) if how.starts_with("step 2 of 2 on ")), "{standing:?}");
+        assert!(
+            matches!(standing, Standing::Running(how) if how.starts_with("step 2 of 2 on ")),
+            "{standing:?}"
+        );
 
         fixture.study(&STUDY.replace("seeds = [0, 1]", "seeds = [0]\nset = [\"blur=1\"]"));
         let error = diptych_study::run(&one_slot(&fixture), &mut Fake).unwrap_err().to_string();
@@ -143,8 +146,11 @@ fn a_run_goes_on_with_the_number_of_threads_that_it_began_with() {
     let fixture = Fixture::new();
     let folder = fixture.path("out/runs/a-baseline-seed0");
     fs::create_dir_all(&folder).unwrap();
-    fs::write(folder.join("run.json"), r#"{"state": "interrupted", "fingerprint": "a-baseline-seed0", "threads": 7}"#)
-        .unwrap();
+    fs::write(
+        folder.join("run.json"),
+        r#"{"state": "interrupted", "fingerprint": "a-baseline-seed0", "threads": 7}"#,
+    )
+    .unwrap();
     fixture.run();
     let train = fixture.logged("train");
     let resumed = train.iter().filter(|command| command.contains("--set threads=7"));

@@ -9,7 +9,7 @@ use diptych_sdk_tensor::layers::Conv2d;
 use diptych_sdk_tensor::{Error, Variables};
 use tch::Tensor;
 
-use super::norm::{Mode, Norm, NormKind};
+use crate::norm::{Mode, Norm, NormKind};
 
 /// Order of a block's layers.
 #[derive(Choice, Clone, Copy, Debug, PartialEq, Eq)]

@@ -11,12 +11,10 @@
 //! | ResNet-200 | 3, 24, 36, 3 | as ResNet-50 | 2048 |
 //!
 //! Differences by parameter: the stem for small images (SimCLR's on CIFAR-10), a width that multiplies all channels
-//! (BYOL's and SimCLR's "2x"), the order of a block's layers (`block.rs`), its norm (`norm.rs`), where a network without norm
-//! starts (`initialize.rs`), and whether two networks see different channels.
+//! (BYOL's and SimCLR's "2x"), the order of a block's layers (`block.rs`), its norm (`../norm.rs`), where a network without norm
+//! starts (`../initialize.rs`), and whether two networks see different channels.
 
 mod block;
-mod initialize;
-mod norm;
 #[cfg(test)]
 mod tests;
 
@@ -27,8 +25,9 @@ use diptych_sdk_tensor::layers::Conv2d;
 use diptych_sdk_tensor::{Encoder, Error, Outputs, Variables};
 use tch::{Kind, Tensor};
 
+use crate::initialize::Initialization;
+use crate::norm::{GROUPS, Mode, Norm, NormKind};
 use block::{Block, BlockShape, Kind as BlockKind, Version};
-use norm::{Mode, Norm, NormKind};
 
 /// What TOML can say.
 #[derive(Parameters)]
@@ -93,15 +92,6 @@ pub enum Stem {
     ImageNet,
     /// 3x3, stride 1.
     Small,
-}
-
-/// Where a network without norm starts.
-#[derive(Choice, Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Initialization {
-    /// Scales of 1, shifts of 0.
-    He,
-    /// See [`initialize`].
-    BatchStatistics,
 }
 
 /// What tells the networks apart.
@@ -169,15 +159,9 @@ impl<D: Depth> Encoder for ResNet<D> {
 
     fn new(parameters: ResNetParameters, variables: &mut Variables) -> Result<Self, Error> {
         parameters.check()?;
-        let network = ResNet::build(&parameters, variables)?;
-        if parameters.initialization == Initialization::BatchStatistics {
-            let mut drawn = variables.twin_on_cpu();
-            let twin = ResNet::<D>::build(&parameters, &mut drawn)?;
-            let images = initialize::noise(if parameters.stem == Stem::ImageNet { 64 } else { 32 })?;
-            tch::no_grad(|| twin.run(&images, Mode::Measure))?;
-            variables.copy_values(&drawn)?;
-        }
-        Ok(network)
+        let side = if parameters.stem == Stem::ImageNet { 64 } else { 32 };
+        let build = |variables: &mut Variables| ResNet::build(&parameters, variables);
+        parameters.initialization.build(variables, side, build, ResNet::run)
     }
 
     fn feature_count(&self) -> u32 {
@@ -192,12 +176,7 @@ impl<D: Depth> Encoder for ResNet<D> {
 impl ResNetParameters {
     /// Refuses what would be without effect.
     fn check(&self) -> Result<(), Error> {
-        if self.initialization != Initialization::He && self.norm != NormKind::None {
-            return Err(Error::new(
-                "initialization = \"batch_statistics\" stands in for norms, expected norm = \"none\" beside it; \
-                 remove it or set norm = \"none\"",
-            ));
-        }
+        self.initialization.check(self.norm)?;
         if self.zero_init_residual && self.version == Version::V2 {
             return Err(Error::new(
                 "zero_init_residual = true with version = \"v2\", whose blocks end in a convolution and have no last norm; \
@@ -205,13 +184,13 @@ impl ResNetParameters {
             ));
         }
         let base = self.base();
-        if self.norm == NormKind::GroupNorm && base % norm::GROUPS != 0 {
+        if self.norm == NormKind::GroupNorm && base % GROUPS != 0 {
             return Err(Error::new(format_args!(
                 "width = {} gives {base} channels to the first layer, expected a multiple of the {} groups of \
                  norm = \"group_norm\"; choose a multiple of {}",
                 self.width,
-                norm::GROUPS,
-                norm::GROUPS as f64 / 64.0
+                GROUPS,
+                GROUPS as f64 / 64.0
             )));
         }
         if base % 8 != 0 || base as f64 != 64.0 * self.width {

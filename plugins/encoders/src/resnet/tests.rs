@@ -183,7 +183,7 @@ fn a_network_without_norm_starts_as_batch_norm_would_on_the_noise_and_only_on_re
                 (parameters.norm, parameters.initialization) = (norm, initialization);
             })
         };
-        let noise = initialize::noise(64).unwrap();
+        let noise = crate::initialize::noise(64).unwrap();
         let _guard = tch::no_grad_guard();
         let features =
             |(mut network, _): (ResNet<Depth50>, Variables)| network.forward(&noise, true).unwrap().pooled;
@@ -196,7 +196,7 @@ fn a_network_without_norm_starts_as_batch_norm_would_on_the_noise_and_only_on_re
 
 #[test]
 fn the_noise_is_standardised_and_loses_half_its_power_with_every_octave() {
-    let noise = initialize::noise(32).unwrap();
+    let noise = crate::initialize::noise(32).unwrap();
     assert_eq!(noise.size(), [32, 3, 32, 32]);
     let (variance, mean) = noise.var_mean_dim([0, 2, 3].as_slice(), false, false);
     assert!(mean.abs().max().double_value(&[]) < 1e-5);

@@ -1,4 +1,4 @@
-//! What a residual network normalises with: batch norm, group norm with weight standardisation, or nothing.
+//! What convolutional networks normalise with: batch norm, group norm with weight standardisation, or nothing.
 //!
 //! Names are batch norm's whatever is chosen (`bn1.weight`, `bn1.bias`); only batch norm has running statistics.
 
@@ -8,7 +8,7 @@ use diptych_sdk_tensor::{Error, Initial, Role, Variables};
 use tch::Tensor;
 
 /// Groups of a group norm, as Richemond et al. 2020.
-pub(super) const GROUPS: i64 = 16;
+pub(crate) const GROUPS: i64 = 16;
 
 /// Which norm.
 #[derive(Choice, Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,7 +23,7 @@ pub enum NormKind {
 
 impl NormKind {
     /// A convolution as this norm wants it, padded so that stride 1 keeps the size.
-    pub(super) fn convolution(
+    pub(crate) fn convolution(
         self,
         variables: &mut Variables,
         name: &str,
@@ -38,7 +38,7 @@ impl NormKind {
 
 /// What a pass through the network is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Mode {
+pub(crate) enum Mode {
     /// Batch statistics, which also move the running ones.
     Training,
     /// Running statistics.
@@ -48,7 +48,7 @@ pub(super) enum Mode {
 }
 
 /// A norm of a layer.
-pub(super) enum Norm {
+pub(crate) enum Norm {
     Batch(BatchNorm),
     Group(GroupNorm),
     Affine(Affine),
@@ -56,7 +56,7 @@ pub(super) enum Norm {
 
 impl Norm {
     /// Makes the variables `name.*`; `scale` is where the weight starts.
-    pub(super) fn new(
+    pub(crate) fn new(
         variables: &mut Variables,
         name: &str,
         kind: NormKind,
@@ -71,7 +71,7 @@ impl Norm {
     }
 
     /// [batch, channels, rows, columns] to the same shape.
-    pub(super) fn forward(&self, input: &Tensor, mode: Mode) -> Result<Tensor, Error> {
+    pub(crate) fn forward(&self, input: &Tensor, mode: Mode) -> Result<Tensor, Error> {
         match self {
             Norm::Batch(norm) => norm.forward(input, mode != Mode::Evaluation),
             Norm::Group(norm) => norm.forward(input),
@@ -86,7 +86,7 @@ impl Norm {
 }
 
 /// x weight + bias, per channel.
-pub(super) struct Affine {
+pub(crate) struct Affine {
     /// [1, channels, 1, 1], the storage of the variable [channels].
     weight: Tensor,
     bias: Tensor,

@@ -10,14 +10,57 @@
 //! falls as that of photographs does; the same ones in every run. The layers are measured in one pass, each after
 //! those before it have their scale and shift; 1e-5 is added to v, as batch norm does. All of it happens on the CPU.
 
-use diptych_sdk_tensor::{Error, Initial, Role, Variables};
+use diptych_sdk::Choice;
+use diptych_sdk_tensor::{Error, Initial, Outputs, Role, Variables};
 use tch::{Device, Kind, Tensor};
+
+use crate::norm::{Mode, NormKind};
 
 const IMAGES: i64 = 32;
 
+/// Where a network without norm starts.
+#[derive(Choice, Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Initialization {
+    /// Scales of 1, shifts of 0.
+    He,
+    /// See the module.
+    BatchStatistics,
+}
+
+impl Initialization {
+    /// Refuses what would be without effect.
+    pub(crate) fn check(self, norm: NormKind) -> Result<(), Error> {
+        if self != Initialization::He && norm != NormKind::None {
+            return Err(Error::new(
+                "initialization = \"batch_statistics\" stands in for norms, expected norm = \"none\" beside it; \
+                 remove it or set norm = \"none\"",
+            ));
+        }
+        Ok(())
+    }
+
+    /// Builds a network, and sets its scales and shifts where that is asked for, on noise of `side` pixels.
+    pub(crate) fn build<N>(
+        self,
+        variables: &mut Variables,
+        side: i64,
+        build: impl Fn(&mut Variables) -> Result<N, Error>,
+        run: impl FnOnce(&N, &Tensor, Mode) -> Result<Outputs, Error>,
+    ) -> Result<N, Error> {
+        let network = build(variables)?;
+        if self == Initialization::BatchStatistics {
+            let mut drawn = variables.twin_on_cpu();
+            let twin = build(&mut drawn)?;
+            tch::no_grad(|| run(&twin, &noise(side)?, Mode::Measure))?;
+            variables.copy_values(&drawn)?;
+        }
+        Ok(network)
+    }
+}
+
 /// Float [32, 3, side, side] of mean 0 and deviation 1 per channel: noise of 1, 2, 4, ..., `side` pixels a side, enlarged to
 /// `side` and added up, so that every octave has the same share of the variance.
-pub(super) fn noise(side: i64) -> Result<Tensor, Error> {
+pub(crate) fn noise(side: i64) -> Result<Tensor, Error> {
     let mut draws = Variables::new(0, Device::Cpu);
     let mut sum = Tensor::f_zeros([IMAGES, 3, side, side], (Kind::Float, Device::Cpu))?;
     let mut octave = 1;

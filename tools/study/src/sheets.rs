@@ -30,6 +30,8 @@ pub fn add(report: &mut Study, runs: &[PlannedRun], out: &Path, plugin_path: &[P
     };
     // Listing a large folder takes a while, and the arms of a study share theirs.
     let mut sources: Vec<(SourceConfig, Arc<dyn Source>)> = Vec::new();
+    // Most axes leave the views as they are.
+    let mut known: Vec<(Arm, Picture)> = Vec::new();
     for variant in report.variants.clone() {
         let mut drawn: Vec<ViewSet> = Vec::new();
         for method in report.methods.clone() {
@@ -42,6 +44,10 @@ pub fn add(report: &mut Study, runs: &[PlannedRun], out: &Path, plugin_path: &[P
                 if drawn.contains(&arm.views) {
                     return Ok(None);
                 }
+                if let Some((_, picture)) = known.iter().find(|(other, _)| *other == arm) {
+                    drawn.push(arm.views);
+                    return Ok(Some(picture.clone()));
+                }
                 let source = match sources.iter().find(|(config, _)| *config == arm.data) {
                     Some((_, known)) => Arc::clone(known),
                     None => {
@@ -51,23 +57,19 @@ pub fn add(report: &mut Study, runs: &[PlannedRun], out: &Path, plugin_path: &[P
                     }
                 };
                 let picture = arm.draw(source.as_ref())?;
-                drawn.push(arm.views);
+                drawn.push(arm.views.clone());
+                known.push((arm, picture.clone()));
                 Ok(Some(picture))
             });
             match result {
                 Ok(None) => {}
-                Ok(Some((picture, view_count))) => {
+                Ok(Some(picture)) => {
                     // The first of a variant speaks for all methods that see the same.
                     let label = match drawn.len() {
                         1 => variant.label.clone(),
                         _ => format!("{}, {}", variant.label, method.label),
                     };
-                    match sheet(label, &picture, view_count) {
-                        Ok(sheet) => report.sheets.push(sheet),
-                        Err(error) => report
-                            .remarks
-                            .push(format!("{}: no picture of the views: {error:#}.", variant.label)),
-                    }
+                    report.sheets.push(sheet(label, picture));
                 }
                 Err(error) => {
                     report.remarks.push(format!("{}: no picture of the views: {error:#}.", variant.label))
@@ -78,10 +80,20 @@ pub fn add(report: &mut Study, runs: &[PlannedRun], out: &Path, plugin_path: &[P
 }
 
 /// What one arm's encoder saw.
+#[derive(PartialEq)]
 struct Arm {
     views: ViewSet,
     data: SourceConfig,
     seed: u64,
+}
+
+/// A PNG file, its size in pixels, and the views that it shows of each image.
+#[derive(Clone)]
+struct Picture {
+    png: Vec<u8>,
+    width: u32,
+    height: u32,
+    views: usize,
 }
 
 /// Reads of a run's resolved configuration what pictures need.
@@ -100,8 +112,8 @@ fn arm(folder: &Folder, registry: &Registry) -> Result<Arm> {
 }
 
 impl Arm {
-    /// Columns are images, rows the original and its views. Also answers the number of views.
-    fn draw(&self, source: &dyn Source) -> Result<(RgbImage, usize)> {
+    /// Columns are images, rows the original and its views.
+    fn draw(&self, source: &dyn Source) -> Result<Picture> {
         let original = ViewSet { views: vec![View { name: "original".into(), operators: Vec::new() }] };
         let (mut originals, mut views) = (Preview::new(&original)?, Preview::new(&self.views)?);
         let columns = IMAGES.min(source.len());
@@ -122,7 +134,11 @@ impl Arm {
                 imageops::replace(&mut picture, &cell, i64::from(x), i64::from(y));
             }
         }
-        Ok((picture, rows - 1))
+        let mut png = Vec::new();
+        picture
+            .write_to(&mut Cursor::new(&mut png), ImageFormat::Png)
+            .context("the picture cannot be written as PNG")?;
+        Ok(Picture { png, width: picture.width(), height: picture.height(), views: rows - 1 })
     }
 }
 
@@ -138,13 +154,10 @@ fn fitted(image: &RgbImage) -> RgbImage {
     imageops::resize(image, scaled(width), scaled(height), FilterType::Triangle)
 }
 
-fn sheet(label: String, picture: &RgbImage, view_count: usize) -> Result<Sheet> {
-    let mut png = Vec::new();
-    picture
-        .write_to(&mut Cursor::new(&mut png), ImageFormat::Png)
-        .context("the picture cannot be written as PNG")?;
-    let views = if view_count == 1 { "its view".to_string() } else { format!("its {view_count} views") };
+fn sheet(label: String, picture: Picture) -> Sheet {
+    let Picture { png, width, height, views } = picture;
+    let views = if views == 1 { "its view".to_string() } else { format!("its {views} views") };
     let description =
         format!("Contact sheet of {label}: each column shows one image at the top and {views} below.");
-    Ok(Sheet { label, png, width: picture.width(), height: picture.height(), description })
+    Sheet { label, png, width, height, description }
 }

@@ -275,7 +275,7 @@ fn the_policy_on_collapsed_runs_is_part_of_every_run() {
 #[test]
 fn a_mistake_in_a_variant_is_told_before_anything_runs() {
     let fixture = Fixture::new();
-    fixture.study(&STUDY.replace("grayscale", "graysacle")).unwrap();
+    fixture.study(&STUDY.replace("grayscale", "graysacle"));
     let error = diptych_study::run(&fixture.options(), &mut Fake).unwrap_err().to_string();
     assert_eq!(error, "no operator is called `graysacle`, did you mean `grayscale`?");
     assert_eq!(fixture.logged("train"), Vec::<String>::new());
@@ -290,7 +290,7 @@ fn the_report_alone_runs_nothing_and_uses_only_what_the_study_asked_for() {
     assert_eq!(outcome.finished, 8);
     assert!(!fixture.path("log").exists());
 
-    fixture.study(&STUDY.replace("\"grayscale\"", "\"blur\"")).unwrap();
+    fixture.study(&STUDY.replace("\"grayscale\"", "\"blur\""));
     let outcome = diptych_study::report(&fixture.options(), &mut Fake).unwrap();
     assert_eq!((outcome.finished, outcome.failed.len()), (4, 4));
 }

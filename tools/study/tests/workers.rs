@@ -56,7 +56,7 @@ fn three_workers_do_each_run_once_and_all_report_the_whole() {
 }
 
 #[test]
-fn a_run_that_fails_is_tried_once_more_by_all_workers_together() {
+fn each_worker_tries_a_failed_run_again_once_at_most() {
     let fixture = Fixture::new();
     fs::write(fixture.path("fail"), "a-no_gray-seed1").unwrap();
     fixture.run();

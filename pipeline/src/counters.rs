@@ -61,9 +61,17 @@ pub(crate) struct Meters {
     pub augment: Meter,
     pub collate: Meter,
     pub step: Meter,
+    asked: AtomicU64,
+    ready: AtomicU64,
 }
 
 impl Meters {
+    /// A batch is asked for while `ready` ones lie in the queue.
+    pub fn asked(&self, ready: usize) {
+        self.asked.fetch_add(1, Relaxed);
+        self.ready.fetch_add(ready as u64, Relaxed);
+    }
+
     pub fn counters(&self, elapsed: Duration, workers: usize, builders: usize) -> Counters {
         let stages = vec![
             self.sampler.read("sampler", builders),
@@ -73,7 +81,8 @@ impl Meters {
             self.collate.read("collate", builders),
             self.step.read("step", 1),
         ];
-        Counters { elapsed, workers, stages }
+        let (asked, ready) = (self.asked.load(Relaxed), self.ready.load(Relaxed));
+        Counters { elapsed, workers, builders, asked, ready, stages }
     }
 }
 
@@ -101,6 +110,12 @@ pub struct Counters {
     pub elapsed: Duration,
     /// Number of worker threads.
     pub workers: usize,
+    /// Batches in the making at once.
+    pub builders: usize,
+    /// How often a batch was asked for.
+    pub asked: u64,
+    /// Finished batches that lay ready then, summed over all times.
+    pub ready: u64,
     /// One entry per stage.
     pub stages: Vec<StageCounters>,
 }
@@ -109,6 +124,8 @@ impl Counters {
     /// What was done since `earlier`, counters of the same loader.
     pub fn since(mut self, earlier: &Counters) -> Counters {
         self.elapsed -= earlier.elapsed;
+        self.asked -= earlier.asked;
+        self.ready -= earlier.ready;
         for (stage, before) in self.stages.iter_mut().zip(&earlier.stages) {
             stage.items -= before.items;
             stage.busy -= before.busy;
@@ -127,6 +144,18 @@ impl Counters {
     pub fn wait_fraction(&self) -> f64 {
         let waiting = self.stage("step").map_or(0.0, |step| step.waiting_for_input.as_secs_f64());
         (waiting / self.elapsed.as_secs_f64().max(f64::MIN_POSITIVE)).min(1.0)
+    }
+
+    /// Finished batches that lay ready when one was asked for, on average: 0 to the length of the queue.
+    pub fn ready_batches(&self) -> f64 {
+        self.ready as f64 / self.asked.max(1) as f64
+    }
+
+    /// Fraction of the time, 0 to 1, that the builders of batches spent waiting for room in the queue.
+    pub fn full_fraction(&self) -> f64 {
+        let waiting = self.stage("collate").map_or(0.0, |collate| collate.waiting_for_output.as_secs_f64());
+        let time = self.elapsed.as_secs_f64() * self.builders as f64;
+        (waiting / time.max(f64::MIN_POSITIVE)).min(1.0)
     }
 
     /// One sentence on what limits the speed.
@@ -186,6 +215,20 @@ mod tests {
         meters.augment.busy.store(augment, Relaxed);
         meters.step.waiting_for_input.store(waiting, Relaxed);
         meters.counters(Duration::from_nanos(1000), 2, 1)
+    }
+
+    #[test]
+    fn the_queue_is_as_deep_as_it_was_found_on_average_since_the_last_look() {
+        let meters = Meters::default();
+        meters.asked(4);
+        let first = meters.counters(Duration::from_nanos(100), 2, 2);
+        [0, 1].map(|ready| meters.asked(ready));
+        meters.collate.waiting_for_output.store(50, Relaxed);
+        let second = meters.counters(Duration::from_nanos(300), 2, 2);
+        assert_eq!((first.ready_batches(), first.full_fraction()), (4.0, 0.0));
+        let between = second.since(&first);
+        // Of two builders, each with 200 ns.
+        assert_eq!((between.ready_batches(), between.full_fraction()), (0.5, 0.125));
     }
 
     #[test]

@@ -19,6 +19,7 @@ mod counters;
 mod error;
 mod loader;
 mod preview;
+mod sheet;
 mod worker;
 
 pub use augment::{EditError, Operator, UnknownOperator, View, ViewSet};
@@ -26,9 +27,10 @@ pub use collate::{Allocate, Batch, HeapAllocator, Memory};
 pub use counters::{Counters, StageCounters};
 pub use diptych_host::{Region, Size};
 pub use error::{Error, ReadError};
-pub use loader::{Loader, LoaderOptions, Skipped, Unreadable};
+pub use loader::{Loader, LoaderOptions, Observer, Skipped, Unreadable};
 pub use preview::{Preview, RenderedView};
 pub use sampler::{Cursor, Order, Share};
+pub use sheet::{ContactSheet, Tile};
 pub use source::{
     FolderSource, Form, Format, ListFields, ListSource, MultiLabels, ParquetFields, ParquetSource, RawSource,
     SampleData, SampleInfo, Source, SourceConfig, SourceError, Split, TarSource, WithoutLabels,

@@ -281,5 +281,6 @@ fn every_stage_is_counted() {
         [("sampler", 8), ("read", 40), ("decode", 40), ("augment", 40), ("collate", 8), ("step", 8)];
     assert_eq!(items, expected);
     assert!(counters.stages.iter().all(|stage| !stage.busy.is_zero()), "{counters}");
+    assert_eq!(counters.asked, 9, "each batch, and the end");
     assert!(counters.to_string().lines().count() == 8, "{counters}");
 }

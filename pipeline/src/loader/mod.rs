@@ -95,9 +95,23 @@ pub struct Loader {
     ended: bool,
     threads: Vec<JoinHandle<()>>,
     sampler: Sampler,
-    started: Instant,
+    observer: Observer,
     /// When `next` last returned.
     returned: Instant,
+}
+
+/// Reads a loader's counters, from any thread.
+#[derive(Clone)]
+pub struct Observer {
+    shared: Arc<Shared>,
+    started: Instant,
+}
+
+impl Observer {
+    /// What every stage did so far.
+    pub fn counters(&self) -> Counters {
+        self.shared.meters.counters(self.started.elapsed(), self.shared.workers.len(), BUILDERS)
+    }
 }
 
 impl Loader {
@@ -181,7 +195,8 @@ impl Loader {
             threads.push(thread);
         }
         let now = Instant::now();
-        Ok(Loader { shared, queues, taken: 0, ended: false, threads, sampler, started: now, returned: now })
+        let observer = Observer { shared: Arc::clone(&shared), started: now };
+        Ok(Loader { shared, queues, taken: 0, ended: false, threads, sampler, observer, returned: now })
     }
 
     /// The next batch; waits until it is there. `None` after the last epoch, and after an error.
@@ -190,6 +205,7 @@ impl Loader {
         if self.ended {
             return None;
         }
+        self.shared.meters.asked(self.queues.iter().map(Receiver::len).sum());
         let meter = &self.shared.meters.step;
         if self.taken > 0 {
             meter.worked(self.returned);
@@ -217,7 +233,12 @@ impl Loader {
 
     /// What every stage did so far.
     pub fn counters(&self) -> Counters {
-        self.shared.meters.counters(self.started.elapsed(), self.shared.workers.len(), BUILDERS)
+        self.observer.counters()
+    }
+
+    /// What reads the counters while another thread takes the batches.
+    pub fn observer(&self) -> Observer {
+        self.observer.clone()
     }
 
     /// Number of images that were skipped so far.

@@ -193,7 +193,8 @@ mod tests {
 
     fn measurement(read: u64, decode: u64, augment: u64) -> Measurement {
         let stages = vec![stage("read", read), stage("decode", decode), stage("augment", augment)];
-        let counters = Counters { elapsed: Duration::from_secs(1), workers: 2, stages };
+        let counters =
+            Counters { elapsed: Duration::from_secs(1), workers: 2, builders: 2, asked: 0, ready: 0, stages };
         Measurement { workers: 2, images: 500, counters, skipped: 0 }
     }
 

@@ -30,6 +30,7 @@ pub mod schedule;
 mod step;
 mod train;
 mod update;
+mod views;
 pub mod weights;
 
 pub use config::{EvaluationConfig, RunConfig};

@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
+use diptych_config::Choice;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
+use crate::diagnostics::Verdict;
 use crate::metrics::{self, Record};
 
 /// Shows the run's progress on standard error.
@@ -20,9 +22,10 @@ impl Progress {
         let target = ProgressDrawTarget::stderr_with_hz(4);
         let terminal = !target.is_hidden();
         let bar = (terminal && !quiet).then(|| {
-            let style = ProgressStyle::with_template("{wide_bar:.cyan/dim} {pos}/{len}  {eta} left\n{msg}")
-                .expect("the template is a constant that parses")
-                .progress_chars("━╸─");
+            let style =
+                ProgressStyle::with_template("{wide_bar:.cyan/dim} {pos}/{len}  {eta} left\n{wide_msg}")
+                    .expect("the template is a constant that parses")
+                    .progress_chars("━╸─");
             let bar = ProgressBar::with_draw_target(Some(steps), target).with_style(style);
             bar.set_position(step);
             bar.reset_eta();
@@ -80,18 +83,26 @@ fn line(record: &Record) -> String {
     let mut part = |name: &str, show: &dyn Fn(f64) -> String| {
         parts.extend(record.get(name).map(show));
     };
+    // The most telling first: a narrow terminal shows the beginning.
     part(metrics::LOSS, &|loss| format!("loss {loss:.4}"));
+    part(metrics::Z_STD, &|std| format!("z-std {std:.2}"));
+    part(metrics::COLLAPSING, &|number| shown(number));
     part(metrics::IMAGES_PER_SECOND, &|speed| format!("{speed:.0} images/s"));
     part(metrics::WAIT_FRACTION, &|wait| {
         format!("data {:.0} % / computing {:.0} %", wait * 100.0, (1.0 - wait) * 100.0)
     });
-    part(metrics::Z_STD, &|std| format!("z-std {std:.2}"));
     part(metrics::EFFECTIVE_RANK, &|rank| format!("rank {rank:.1}"));
     part(metrics::PROBE_ACCURACY, &|accuracy| format!("probe {:.1} %", accuracy * 100.0));
-    if record.get(metrics::COLLAPSING) == Some(1.0) {
-        parts.push("COLLAPSING".into());
-    }
     parts.join("  ")
+}
+
+/// The verdict with this number; one that a person must see is in capitals.
+fn shown(number: f64) -> String {
+    let verdict = Verdict::ALL.iter().map(|(_, verdict)| *verdict).find(|verdict| verdict.number() == number);
+    match verdict.unwrap_or(Verdict::Healthy) {
+        Verdict::Healthy => Verdict::Healthy.text().into(),
+        ill => ill.text().to_uppercase(),
+    }
 }
 
 fn duration(seconds: f64) -> String {
@@ -113,8 +124,18 @@ mod tests {
         record.push(metrics::LOSS, 1.25);
         record.push(metrics::WAIT_FRACTION, 0.25);
         assert_eq!(line(&record), "loss 1.2500  data 25 % / computing 75 %");
-        record.push(metrics::COLLAPSING, 1.0);
-        assert!(line(&record).ends_with("COLLAPSING"));
+    }
+
+    #[test]
+    fn a_collapse_stands_out_behind_what_tells_it() {
+        for verdict in [Verdict::Healthy, Verdict::Collapsing, Verdict::Collapsed] {
+            let mut record = Record::default();
+            record.push(metrics::COLLAPSING, verdict.number());
+            record.push(metrics::Z_STD, 0.5);
+            let upper =
+                if verdict == Verdict::Healthy { "healthy".into() } else { verdict.text().to_uppercase() };
+            assert_eq!(line(&record), format!("z-std 0.50  {upper}"));
+        }
     }
 
     #[test]

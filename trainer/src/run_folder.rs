@@ -3,6 +3,7 @@
 use std::fs::{self, File, TryLockError};
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use serde_json::json;
 use time::OffsetDateTime;
@@ -157,6 +158,19 @@ pub fn read_config(folder: &Path) -> Result<toml::Table> {
     text.parse().map_err(|error: toml::de::Error| Error::damaged(&path, error.message()))
 }
 
+/// Takes the lock of `file`, or answers that another process keeps it.
+fn is_taken(file: &File) -> bool {
+    // Whoever watches a run tries its lock for an instant: only one that stays is a run's.
+    for _ in 0..20 {
+        // A file system without locks (some network ones) leaves it to the people.
+        if !matches!(file.try_lock(), Err(TryLockError::WouldBlock)) {
+            return false;
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    true
+}
+
 /// Writes into the folder of one run.
 pub(crate) struct RunFolder {
     path: PathBuf,
@@ -173,8 +187,7 @@ impl RunFolder {
             .append(true)
             .open(&log)
             .map_err(|error| Error::file("write", &log, error))?;
-        // A file system without locks (some network ones) leaves it to the people.
-        if let Err(TryLockError::WouldBlock) = log_file.try_lock() {
+        if is_taken(&log_file) {
             return Err(Error::RunExists(format!(
                 "{} is being written by another process; wait for its end, or choose another folder with --out",
                 path.display()
@@ -213,6 +226,20 @@ mod tests {
         assert!(message.contains("another process"), "{message}");
         drop(first);
         RunFolder::open(folder.path()).unwrap();
+    }
+
+    #[test]
+    fn whoever_looks_whether_a_folder_is_written_keeps_no_run_out() {
+        let folder = tempfile::tempdir().unwrap();
+        drop(RunFolder::open(folder.path()).unwrap());
+        let log = File::open(folder.path().join("log.txt")).unwrap();
+        log.lock_shared().unwrap();
+        let looking = std::thread::spawn(move || {
+            std::thread::sleep(Duration::from_millis(30));
+            drop(log);
+        });
+        RunFolder::open(folder.path()).unwrap();
+        looking.join().unwrap();
     }
 
     #[test]

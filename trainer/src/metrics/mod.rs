@@ -30,6 +30,10 @@ pub const TARGET_MOMENTUM: &str = "target_momentum";
 pub const IMAGES_PER_SECOND: &str = "images_per_second";
 /// Share of the time since the last line that the step waited for data, 0 to 1.
 pub const WAIT_FRACTION: &str = "wait_fraction";
+/// Finished batches that lay ready when one was asked for, mean since the last line: 0 to `loader.queue_batches`. 0 starves the step.
+pub const QUEUE_BATCHES: &str = "queue_batches";
+/// Share of the time since the last line that the loader waited because its queue was full, 0 to 1.
+pub const LOADER_WAIT_FRACTION: &str = "loader_wait_fraction";
 /// Standard deviation of the L2-normalised online projection's components times sqrt(d): 1 healthy, 0 collapsed.
 pub const Z_STD: &str = "z_std";
 /// exp(entropy of the normalised singular values) of the L2-normalised online projections: 1 to d.
@@ -61,7 +65,7 @@ pub const NEIGHBOUR_ACCURACY: &str = "neighbour_accuracy";
 pub const UNTRAINED_NEIGHBOUR_ACCURACY: &str = "untrained_neighbour_accuracy";
 
 /// The metrics that depend on the machine; everything else is a function of the configuration and the data.
-pub const TIMED: [&str; 2] = [IMAGES_PER_SECOND, WAIT_FRACTION];
+pub const TIMED: [&str; 4] = [IMAGES_PER_SECOND, WAIT_FRACTION, QUEUE_BATCHES, LOADER_WAIT_FRACTION];
 
 /// What one logged step came to, in the order it is written.
 #[derive(Clone, Debug, Default, PartialEq)]

@@ -12,7 +12,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, bounded};
-use diptych_pipeline::{Allocate, Batch, Counters, HeapAllocator, Loader, Skipped};
+use diptych_pipeline::{Allocate, Batch, Counters, HeapAllocator, Loader, Observer, Skipped};
 use tch::{Device, Kind, Tensor};
 
 use color::Color;
@@ -45,6 +45,20 @@ pub struct DeviceBatch {
 pub struct Feed {
     from: From,
     waited: Duration,
+    observer: Observer,
+    /// What the loader had done when the flow was last taken.
+    before: Counters,
+}
+
+/// How the data flowed for a while.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Flow {
+    /// Time that the step waited for the loader. Waiting for the device isn't counted.
+    pub waited: Duration,
+    /// Finished batches that lay ready when one was asked for, on average.
+    pub ready_batches: f64,
+    /// Fraction of the time that the loader waited for room in its queue.
+    pub full_fraction: f64,
 }
 
 enum From {
@@ -80,6 +94,8 @@ impl Feed {
     /// Feeds the batches of `loader`.
     pub fn start(loader: Loader, input: &InputConfig, device: Device) -> Result<Feed> {
         let normalise = Normalise::new(input, device)?;
+        let observer = loader.observer();
+        let before = observer.counters();
         let takes = Box::new(Takes { loader, normalise, reported: HashSet::new() });
         let from = if device.is_cuda() {
             let (send, batches) = bounded(AHEAD - 1);
@@ -91,12 +107,19 @@ impl Feed {
         } else {
             From::Loader(takes)
         };
-        Ok(Feed { from, waited: Duration::ZERO })
+        Ok(Feed { from, waited: Duration::ZERO, observer, before })
     }
 
-    /// Time that the step has waited for the loader since the last call of this. Waiting for the device isn't counted.
-    pub fn take_waited(&mut self) -> Duration {
-        std::mem::take(&mut self.waited)
+    /// The flow since the last call of this.
+    pub fn take_flow(&mut self) -> Flow {
+        let now = self.observer.counters();
+        let since = now.clone().since(&self.before);
+        self.before = now;
+        Flow {
+            waited: std::mem::take(&mut self.waited),
+            ready_batches: since.ready_batches(),
+            full_fraction: since.full_fraction(),
+        }
     }
 
     /// Stops the loader, and answers what it did.

@@ -126,6 +126,9 @@ pub fn train(
     }
     let outcome = contain("training", || {
         let mut run = Run::prepare(config, device, source, checkpoints, effective, out, options)?;
+        // Whoever watches wants to know how many steps there will be.
+        run.fill(&mut report);
+        folder.write_report(&report)?;
         let ended = run.steps(&mut folder, stop);
         run.fill(&mut report);
         let summary = run.summary(fingerprint);

@@ -20,6 +20,7 @@ use crate::progress::Progress;
 use crate::run_folder::{RunFolder, RunReport};
 use crate::step::{self, Passage};
 use crate::update::Update;
+use crate::views::ViewsFile;
 use crate::weights::Weights;
 use crate::{Error, Result, compose, schedule};
 
@@ -52,6 +53,7 @@ pub(super) struct Run<'a> {
     classes: Option<i64>,
     /// On the weights that the run starts from.
     note: Option<String>,
+    views: ViewsFile,
 }
 
 /// Lengths in optimizer steps.
@@ -136,6 +138,7 @@ impl<'a> Run<'a> {
             verdict: Verdict::Healthy,
             classes: classes.map(|classes| classes as i64),
             note,
+            views: ViewsFile::of_run(out),
         })
     }
 
@@ -204,6 +207,7 @@ impl<'a> Run<'a> {
     /// Forward and backward pass on one batch, which adds its share to the gradients.
     fn accumulate(&mut self, folder: &mut RunFolder) -> Result<StepOutputs> {
         let batch = self.next_batch(folder)?;
+        self.views.note(&batch.views, &self.config.input)?;
         let passage = Passage {
             step: self.state.step,
             steps: self.plan.steps,
@@ -316,9 +320,11 @@ impl<'a> Run<'a> {
             record.push(metrics::TARGET_MOMENTUM, momentum);
         }
         let elapsed = self.clock.line.elapsed().as_secs_f64().max(1e-9);
-        let waited = self.feed.take_waited().as_secs_f64();
+        let flow = self.feed.take_flow();
         record.push(metrics::IMAGES_PER_SECOND, self.clock.images as f64 / elapsed);
-        record.push(metrics::WAIT_FRACTION, (waited / elapsed).min(1.0));
+        record.push(metrics::WAIT_FRACTION, (flow.waited.as_secs_f64() / elapsed).min(1.0));
+        record.push(metrics::QUEUE_BATCHES, flow.ready_batches);
+        record.push(metrics::LOADER_WAIT_FRACTION, flow.full_fraction);
         (self.clock.line, self.clock.images) = (Instant::now(), 0);
         diagnostics.record(&mut record);
         record.push(metrics::COLLAPSING, self.verdict.number());
@@ -371,8 +377,11 @@ impl<'a> Run<'a> {
         report.images_per_second = self.clock.all_images as f64 / here;
     }
 
-    /// Stops the loader, and logs what each of its stages did.
+    /// Waits for the picture of the views, stops the loader, and logs what each of its stages did.
     pub(super) fn close(self, folder: &mut RunFolder) -> Result<()> {
+        if let Err(error) = self.views.finish() {
+            folder.log(&format!("no picture of the views: {error}"))?;
+        }
         let counters = self.feed.finish()?.counters;
         counters.to_string().lines().try_for_each(|line| folder.log(line))
     }

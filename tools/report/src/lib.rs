@@ -17,9 +17,10 @@ use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
+pub use chart::COLOR_COUNT;
 pub use data::*;
 pub use findings::{Findings, findings};
-pub use html::page;
+pub use html::{page, style};
 pub use probe::{DRAWN, Probe, ProbeCurve, ProbeSeries, ProbeShortcut, write_probe};
 pub use statistics::{Sample, difference_of_drops, drop, interval, level, random_level};
 

@@ -41,13 +41,7 @@ impl Children {
     ///
     /// # Errors
     /// The binary cannot be started.
-    pub fn run(
-        &self,
-        arguments: &[String],
-        claim: &File,
-        stop: impl Fn() -> bool,
-        mut look: impl FnMut(),
-    ) -> Result<Ended> {
+    pub fn run(&self, arguments: &[String], claim: &File, stop: impl Fn() -> bool) -> Result<Ended> {
         let mut command = Command::new(&self.executable);
         for path in &self.plugin_path {
             command.arg("--plugin-path").arg(path);
@@ -70,7 +64,6 @@ impl Children {
                 // It may have ended just now; then there is nobody left to tell.
                 let _ = kill(Pid::from_raw(child.id() as i32), Signal::SIGINT);
             }
-            look();
             thread::sleep(POLL);
         };
         let stderr = stderr.join().unwrap_or_default();

@@ -12,14 +12,17 @@ mod differences;
 mod folder;
 mod gather;
 mod kept;
+pub mod live;
 mod plan;
 mod progress;
 mod resolve;
 mod runner;
+mod screen;
 mod sheets;
 mod slots;
 mod standing;
 mod survey;
+mod table;
 mod tables;
 mod variants;
 
@@ -169,8 +172,7 @@ pub fn run(options: &StudyOptions, resolver: &mut dyn Resolver) -> Result<StudyO
         waits: options.waits,
         stop,
     };
-    let width = runs.iter().map(|run| run.id.len()).max().unwrap_or(0);
-    let progress = progress::Progress::new(runs.len(), width);
+    let progress = progress::Progress::new(&runs, out, stop);
     progress.say(&head(&resolved, runs.len(), &runner));
     kept.remarks.iter().for_each(|remark| progress.say(&format!("note: {remark}")));
     let done = AtomicBool::new(false);

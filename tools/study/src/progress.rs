@@ -1,84 +1,106 @@
-//! What a person sees while a study runs: a live line per run on a terminal, plain lines elsewhere.
+//! What a person sees while a study runs: a live table of its runs on a terminal, plain lines elsewhere.
 
-use std::io::Write;
-use std::time::Instant;
+use std::io::{IsTerminal, Stderr, Write};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
-use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
-
+use console::Term;
 use diptych_report::text::duration;
+
+use crate::live::{Overview, Watched};
+use crate::plan::PlannedRun;
+use crate::screen::Screen;
+use crate::table::{self, Doing, Extent};
+
+/// From one frame to the next.
+const FRAME: Duration = Duration::from_millis(250);
+/// From one look at the runs' folders to the next.
+const LOOK: Duration = Duration::from_secs(1);
+/// Bytes of metrics that one look may read.
+const BUDGET: usize = 1 << 24;
 
 /// Shows progress on standard error.
 pub struct Progress {
-    bars: Option<(MultiProgress, ProgressBar)>,
+    live: Option<Live>,
     width: usize,
     total: usize,
     began: Instant,
 }
 
+/// The thread that draws.
+struct Live {
+    content: Arc<Content>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+/// What the drawing thread is told.
+struct Content {
+    told: Mutex<Told>,
+    stop: Arc<AtomicBool>,
+    ended: AtomicBool,
+}
+
+#[derive(Default)]
+struct Told {
+    /// Lines that are to scroll past.
+    above: Vec<String>,
+    doing: Doing,
+}
+
+impl Content {
+    fn told(&self) -> MutexGuard<'_, Told> {
+        // Lines that a thread left when it panicked are still lines.
+        self.told.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 /// One run at work.
 pub struct Line {
-    bar: Option<ProgressBar>,
+    id: String,
+    content: Option<Arc<Content>>,
 }
 
 impl Progress {
-    /// For a study of `total` runs, whose names have up to `width` characters.
-    pub fn new(total: usize, width: usize) -> Progress {
-        let target = ProgressDrawTarget::stderr_with_hz(4);
-        let bars = (!target.is_hidden()).then(|| {
-            let multi = MultiProgress::with_draw_target(target);
-            let style = ProgressStyle::with_template("{wide_bar:.cyan/dim} {pos}/{len} runs  {msg}")
-                .expect("the template is a constant that parses")
-                .progress_chars("━╸─");
-            let whole = multi.add(ProgressBar::new(total as u64).with_style(style));
-            whole.tick();
-            (multi, whole)
-        });
-        Progress { bars, width, total, began: Instant::now() }
+    /// For the study in `out`, which consists of `runs`. A raised `stop` is told.
+    pub fn new(runs: &[PlannedRun], out: &Path, stop: &Arc<AtomicBool>) -> Progress {
+        let live = std::io::stderr().is_terminal().then(|| Live::start(out.to_path_buf(), Arc::clone(stop)));
+        let width = runs.iter().map(|run| run.id.len()).max().unwrap_or(0);
+        Progress { live, width, total: runs.len(), began: Instant::now() }
     }
 
     /// A run begins.
     pub fn begin(&self, name: &str) -> Line {
-        let bar = self.bars.as_ref().map(|(multi, whole)| {
-            let template = format!("  {{spinner:.cyan}} {{prefix:{}}}  {{msg}}", self.width);
-            let style =
-                ProgressStyle::with_template(&template).expect("the template differs in a number only");
-            let bar = multi.insert_before(whole, ProgressBar::new_spinner().with_style(style));
-            bar.set_prefix(name.to_string());
-            bar.enable_steady_tick(std::time::Duration::from_millis(150));
-            bar
-        });
-        Line { bar }
+        let content = self.live.as_ref().map(|live| Arc::clone(&live.content));
+        let line = Line { id: name.to_string(), content };
+        line.show(|| "starting".into());
+        line
     }
 
     /// A run ended as `what` says; `done` of all have, `worked` of them in this very process.
     pub fn end(&self, line: Option<Line>, name: &str, what: &str, done: usize, worked: usize) {
-        if let Some(bar) = line.and_then(|line| line.bar) {
-            bar.finish_and_clear();
-        }
-        let left = self.left(done, worked);
-        if let Some((_, whole)) = &self.bars {
-            whole.set_position(done as u64);
-            whole.set_message(left.clone().unwrap_or_default());
-        }
+        drop(line);
+        let left = self.left(done, worked).filter(|_| self.live.is_none());
+        let left = left.map_or(String::new(), |left| format!("  ({left})"));
         let digits = self.total.to_string().len();
-        let left = left.filter(|_| self.bars.is_none()).map_or(String::new(), |left| format!("  ({left})"));
         self.say(&format!("[{done:digits$}/{}] {name:width$}  {what}{left}", self.total, width = self.width));
     }
 
     /// Writes a line above the live ones.
     pub fn say(&self, text: &str) {
-        match &self.bars {
+        match &self.live {
+            Some(live) => live.content.told().above.extend(text.lines().map(String::from)),
             // A terminal that went away ends nothing.
-            Some((multi, _)) => drop(multi.println(text)),
             None => drop(writeln!(std::io::stderr(), "{text}")),
         }
     }
 
     /// Takes the live lines away.
     pub fn finish(&self) {
-        if let Some((multi, whole)) = &self.bars {
-            whole.finish_and_clear();
-            drop(multi.clear());
+        if let Some(live) = &self.live {
+            live.finish();
         }
     }
 
@@ -92,11 +114,76 @@ impl Progress {
     }
 }
 
+impl Drop for Progress {
+    fn drop(&mut self) {
+        self.finish();
+    }
+}
+
 impl Line {
-    /// What the run is doing.
+    /// What the run is doing where its folder does not say it.
     pub fn show(&self, what: impl FnOnce() -> String) {
-        if let Some(bar) = &self.bar {
-            bar.set_message(what());
+        if let Some(content) = &self.content {
+            content.told().doing.insert(self.id.clone(), what());
         }
+    }
+}
+
+impl Drop for Line {
+    fn drop(&mut self) {
+        if let Some(content) = &self.content {
+            content.told().doing.remove(&self.id);
+        }
+    }
+}
+
+impl Live {
+    fn start(out: PathBuf, stop: Arc<AtomicBool>) -> Live {
+        let content = Arc::new(Content { told: Mutex::default(), stop, ended: AtomicBool::new(false) });
+        let shown = Arc::clone(&content);
+        let thread = std::thread::Builder::new().name("progress".into()).spawn(move || draw(&out, &shown));
+        // Without the thread there is no table, and the study runs.
+        Live { content, thread: Mutex::new(thread.ok()) }
+    }
+
+    fn finish(&self) {
+        self.content.ended.store(true, Ordering::SeqCst);
+        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
+        // It has nobody to report a panic to but the terminal, which has it.
+        if let Some(thread) = thread {
+            thread.thread().unpark();
+            let _ = thread.join();
+        }
+    }
+}
+
+/// Draws until the end, then leaves only what scrolled past.
+fn draw(out: &Path, content: &Content) {
+    let terminal = Term::stderr();
+    let mut screen: Screen<Stderr> = Screen::new(std::io::stderr());
+    let mut watched = Watched::open(out).ok();
+    let mut overview: Option<Overview> = None;
+    let mut looked: Option<Instant> = None;
+    loop {
+        let ended = content.ended.load(Ordering::SeqCst);
+        if !ended && looked.is_none_or(|looked| looked.elapsed() >= LOOK) {
+            overview = watched.as_mut().map(|watched| watched.look(&mut { BUDGET }));
+            looked = Some(Instant::now());
+        }
+        let (rows, columns) = terminal.size();
+        let extent = Extent { rows: rows.into(), columns: columns.into() };
+        let stopping = content.stop.load(Ordering::SeqCst);
+        let note = stopping.then_some("stopping, each run writes a checkpoint; Ctrl-C again stops at once");
+        let (above, block) = {
+            let mut told = content.told();
+            let block = overview.as_ref().filter(|_| !ended);
+            let block = block.map(|overview| table::lines(overview, &told.doing, extent, note));
+            (std::mem::take(&mut told.above), block.unwrap_or_default())
+        };
+        screen.draw(&above, &block, extent.columns);
+        if ended {
+            return;
+        }
+        std::thread::park_timeout(FRAME);
     }
 }

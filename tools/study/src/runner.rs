@@ -231,21 +231,10 @@ impl Runner<'_> {
     ) -> Result<Outcome> {
         let folder = Folder::new(run_folder(self.out, &run.id));
         let wanted = self.kept.wanted(&run.id);
-        let mut looked = Instant::now();
-        let mut child = |arguments: &[String], what: &dyn Fn() -> String| {
-            self.children.run(
-                arguments,
-                claim.file(),
-                || self.stopped() || claim.is_lost(),
-                || {
-                    if looked.elapsed() > Duration::from_secs(1) {
-                        looked = Instant::now();
-                        line.show(what);
-                    }
-                },
-            )
+        let child = |arguments: &[String]| {
+            self.children.run(arguments, claim.file(), || self.stopped() || claim.is_lost())
         };
-        match child(&self.train(run, &folder, slot), &|| training(&folder))? {
+        match child(&self.train(run, &folder, slot))? {
             Ended::Well => {}
             Ended::Stopped => return Ok(Outcome::Interrupted),
             Ended::Badly(message) => return Ok(Outcome::Failed(with_remedy(message, &folder))),
@@ -262,7 +251,8 @@ impl Runner<'_> {
             {
                 continue;
             }
-            match (child(&self.evaluate(&folder, slot, weights), &|| "evaluating".into())?, weights) {
+            line.show(|| "evaluating".into());
+            match (child(&self.evaluate(&folder, slot, weights))?, weights) {
                 (Ended::Well, _) => {}
                 (Ended::Stopped, _) => return Ok(Outcome::Interrupted),
                 (Ended::Badly(message), Weights::Trained) => {
@@ -379,18 +369,6 @@ fn with_remedy(message: String, folder: &Folder) -> String {
 fn lock(queue: &Mutex<Queue>) -> MutexGuard<'_, Queue> {
     // What a thread that panicked left is still a list of outcomes.
     queue.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
-}
-
-/// Step and loss of a run at work.
-fn training(folder: &Folder) -> String {
-    let Some(line) = folder.last_metrics() else { return "starting".into() };
-    let step = line["step"].as_u64().unwrap_or(0);
-    let steps = folder.planned_steps(&folder.run().unwrap_or_default());
-    let of = steps.map_or(String::new(), |steps| format!(" of {steps}"));
-    let loss = line["loss"].as_f64().map_or(String::new(), |loss| format!("  loss {loss:.3}"));
-    let probe = line["probe_accuracy"].as_f64();
-    let probe = probe.map_or(String::new(), |accuracy| format!("  probe {}", percent(accuracy * 100.0)));
-    format!("step {step}{of}{loss}{probe}")
 }
 
 fn strings<const N: usize>(texts: [&str; N]) -> Vec<String> {

@@ -30,6 +30,9 @@ pub const COLORS: [(&str, &str); 7] = [
     ("#555555", "#bbbbbb"),
 ];
 
+/// Colours that methods can have; further ones begin again.
+pub const COLOR_COUNT: usize = COLORS.len();
+
 /// The style of a chart in a file: light, with the font that the PNG is drawn with first.
 pub(crate) fn file_style() -> String {
     let mut css = String::from(

@@ -33,13 +33,16 @@ pub(crate) fn document(title: &str, body: &str) -> String {
         "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
          <meta name=\"generator\" content=\"diptych {}\">\n<title>{}</title>\n\
-         <link rel=\"icon\" href=\"data:,\">\n<style>\n{}{}{}</style>\n</head>\n<body>\n{body}</body>\n</html>\n",
+         <link rel=\"icon\" href=\"data:,\">\n<style>\n{}</style>\n</head>\n<body>\n{body}</body>\n</html>\n",
         env!("CARGO_PKG_VERSION"),
         escape(title),
-        include_str!("style.css"),
-        SHARED_STYLE,
-        colors()
+        style()
     )
+}
+
+/// The style of all pages, for light and dark: classes `fillN`, `strokeN` and `backN` have the colour of method N.
+pub fn style() -> String {
+    format!("{}{SHARED_STYLE}{}", include_str!("style.css"), colors())
 }
 
 /// The methods' colours, for light and dark pages; paper is always light.

@@ -1,0 +1,245 @@
+//! The folder that is watched: one run, or all runs of a study.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Result, bail};
+use diptych_config::Choice;
+use serde::Serialize;
+
+use super::run::{RunReader, RunStatus, Standing, State};
+use crate::config::StudyConfig;
+use crate::plan::{plan, run_folder};
+use crate::{kept, survey};
+
+/// Id of the only run of a folder that is no study's.
+const ONLY: &str = "run";
+
+/// A folder that is looked at from time to time.
+#[derive(Debug)]
+pub struct Watched {
+    folder: PathBuf,
+    study: Option<StudyConfig>,
+    runs: Vec<RunReader>,
+}
+
+/// One of the things that a study compares.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Method {
+    /// As in the study file.
+    pub id: String,
+    /// As people call it.
+    pub label: String,
+}
+
+/// All runs at one moment.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Overview {
+    /// What people call it.
+    pub title: String,
+    /// Whether it is a study.
+    pub is_study: bool,
+    /// Of a study, in the order of their colours.
+    pub methods: Vec<Method>,
+    /// In the order in which they run.
+    pub runs: Vec<RunStatus>,
+    /// Until all runs are done, as far as can be told.
+    pub seconds_left: Option<f64>,
+    /// Whether there is more to read than was read now.
+    pub behind: bool,
+}
+
+impl Watched {
+    /// The run or the study in `folder`.
+    ///
+    /// # Errors
+    /// It is neither.
+    pub fn open(folder: &Path) -> Result<Watched> {
+        let is_run =
+            ["config.toml", "run.json", "metrics.jsonl"].iter().any(|file| folder.join(file).is_file());
+        let study = if is_run { None } else { Some(Self::study(folder)?) };
+        let runs = match &study {
+            None => {
+                let name = folder.canonicalize().unwrap_or_default();
+                let name = name.file_name().unwrap_or_default().to_string_lossy().into_owned();
+                vec![RunReader::new(ONLY, &name, None, folder)]
+            }
+            Some(study) => plan(study)
+                .iter()
+                .map(|run| RunReader::new(&run.id, &run.id, Some(&run.base), &run_folder(folder, &run.id)))
+                .collect(),
+        };
+        Ok(Watched { folder: folder.to_path_buf(), study, runs })
+    }
+
+    fn study(folder: &Path) -> Result<StudyConfig> {
+        if !folder.join("study.json").is_file() {
+            let what = if folder.is_dir() { "holds neither a run nor a study" } else { "does not exist" };
+            bail!(
+                "{} {what}: expected the folder of a run (with run.json) or of a study (with study.json); begin one with \
+                 `diptych train` or `diptych study`, or name another folder",
+                folder.display()
+            );
+        }
+        kept::study(folder)
+    }
+
+    /// Folder of the run `id`, if there is such a run.
+    pub fn folder_of(&self, id: &str) -> Option<&Path> {
+        self.runs.iter().find(|run| run.id() == id).map(RunReader::folder)
+    }
+
+    /// Reads what is new, at most `budget` bytes of metrics.
+    pub fn look(&mut self, budget: &mut usize) -> Overview {
+        let standings = match &self.study {
+            None => Vec::new(),
+            // A study whose file is just being replaced is looked at again.
+            Some(_) => survey::status(&self.folder).map(|status| status.runs).unwrap_or_default(),
+        };
+        let runs: Vec<RunStatus> = self
+            .runs
+            .iter_mut()
+            .map(|reader| {
+                let known = standings.iter().find(|(run, _)| run.id == reader.id());
+                reader.look(budget, known.map(|(_, standing)| of_study(standing)))
+            })
+            .collect();
+        Overview {
+            title: match &self.study {
+                Some(study) => study.title.clone(),
+                None => runs[0].label.clone(),
+            },
+            is_study: self.study.is_some(),
+            methods: self.study.iter().flat_map(|study| &study.bases).map(method).collect(),
+            seconds_left: seconds_left(&runs),
+            behind: self.runs.iter().any(RunReader::is_behind),
+            runs,
+        }
+    }
+}
+
+impl Overview {
+    /// How many runs there are in each state that any is in, and the state's name.
+    pub fn counts(&self) -> Vec<(usize, &'static str)> {
+        let count = |state| self.runs.iter().filter(|run| run.state == state).count();
+        State::ALL
+            .iter()
+            .map(|(text, state)| (count(*state), *text))
+            .filter(|(count, _)| *count > 0)
+            .collect()
+    }
+}
+
+fn method(base: &crate::config::Base) -> Method {
+    Method { id: base.id.clone(), label: base.label.clone() }
+}
+
+fn of_study(standing: &survey::Standing) -> Standing {
+    let of = |state| Standing { state, detail: None };
+    match standing {
+        survey::Standing::Finished => of(State::Finished),
+        survey::Standing::Running(_) => of(State::Running),
+        survey::Standing::Interrupted(what) => {
+            // The steps stand beside it anyway.
+            let detail = Some(what.clone()).filter(|what| !what.starts_with("step "));
+            Standing { state: State::Interrupted, detail }
+        }
+        survey::Standing::Failed(error) => Standing { state: State::Failed, detail: Some(error.clone()) },
+        survey::Standing::Planned => of(State::Planned),
+    }
+}
+
+/// Runs that are left take as long as the others do on average, as many at a time as are at work now.
+fn seconds_left(runs: &[RunStatus]) -> Option<f64> {
+    let of = |state| runs.iter().filter(move |run| run.state == state);
+    let at_work = of(State::Running).count();
+    if at_work == 0 {
+        return None;
+    }
+    let begun: Vec<f64> = of(State::Running).map(|run| run.seconds_left).collect::<Option<_>>()?;
+    let whole = |run: &RunStatus| {
+        let (left, steps) = (run.seconds_left?, run.steps?);
+        let undone = steps.saturating_sub(run.step).max(1);
+        Some(left * steps as f64 / undone as f64)
+    };
+    let known: Vec<f64> = of(State::Finished)
+        .filter_map(|run| run.seconds)
+        .chain(of(State::Running).filter_map(whole))
+        .collect();
+    let each = known.iter().sum::<f64>() / known.len().max(1) as f64;
+    let waiting = (of(State::Planned).count() + of(State::Interrupted).count()) as f64;
+    let total = begun.iter().sum::<f64>() + waiting * each;
+    let longest = begun.iter().copied().fold(0.0, f64::max);
+    Some(longest.max(total / at_work as f64))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    const STUDY: &str = r#"{"name": "small", "title": "A small study", "seeds": [0], "evaluation": "e.toml",
+        "baseline": "baseline", "jobs": null, "sets": [], "random_init": false, "reference": null,
+        "bases": [{"id": "a", "label": "A", "config": "a.toml", "sets": []},
+                  {"id": "b", "label": "B", "config": "b.toml", "sets": []}],
+        "variants": [{"id": "baseline", "label": "baseline", "sets": []}]}"#;
+
+    #[test]
+    fn a_folder_that_is_neither_is_refused_with_what_is_expected() {
+        let folder = tempfile::tempdir().unwrap();
+        let error = Watched::open(folder.path()).unwrap_err().to_string();
+        assert!(error.contains("holds neither a run nor a study: expected the folder of a run"), "{error}");
+        let error = Watched::open(&folder.path().join("gone")).unwrap_err().to_string();
+        assert!(error.contains("gone does not exist"), "{error}");
+    }
+
+    #[test]
+    fn a_run_of_a_study_is_watched_as_a_run() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("study.json"), "{\"base\": \"a\"}").unwrap();
+        fs::write(folder.path().join("config.toml"), "").unwrap();
+        let overview = Watched::open(folder.path()).unwrap().look(&mut 0);
+        assert!(!overview.is_study);
+        assert_eq!(overview.runs[0].id, "run");
+    }
+
+    #[test]
+    fn a_study_shows_all_its_runs_with_their_methods_before_they_begin() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("study.json"), STUDY).unwrap();
+        let mut watched = Watched::open(folder.path()).unwrap();
+        let overview = watched.look(&mut { usize::MAX });
+        assert_eq!((overview.title.as_str(), overview.counts()), ("A small study", vec![(2, "not begun")]));
+        let ids: Vec<&str> = overview.runs.iter().map(|run| run.id.as_str()).collect();
+        assert_eq!(ids, ["a-baseline-seed0", "b-baseline-seed0"]);
+        assert_eq!(overview.runs[1].method.as_deref(), Some("b"));
+        assert_eq!(overview.methods[1], Method { id: "b".into(), label: "B".into() });
+        assert_eq!(watched.folder_of("../a"), None);
+        assert!(watched.folder_of("a-baseline-seed0").unwrap().ends_with("runs/a-baseline-seed0"));
+
+        let run = folder.path().join("runs/a-baseline-seed0");
+        fs::create_dir_all(&run).unwrap();
+        fs::write(run.join("run.json"), "{\"state\":\"failed\",\"error\":\"out of memory\",\"step\":1}")
+            .unwrap();
+        fs::write(run.join("metrics.jsonl"), "{\"step\":5,\"loss\":1.5}\n").unwrap();
+        let overview = watched.look(&mut { usize::MAX });
+        assert_eq!(overview.counts(), [(1, "failed"), (1, "not begun")]);
+        assert_eq!((overview.runs[0].step, overview.runs[0].loss), (5, Some(1.5)));
+    }
+
+    #[test]
+    fn the_time_left_counts_what_is_begun_and_what_waits() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("study.json"), STUDY).unwrap();
+        let mut runs = Watched::open(folder.path()).unwrap().look(&mut 0).runs;
+        assert_eq!(seconds_left(&runs), None, "nothing is at work");
+        runs[0].state = State::Running;
+        assert_eq!(seconds_left(&runs), None, "its speed is not known yet");
+        (runs[0].step, runs[0].steps, runs[0].seconds_left) = (75, Some(100), Some(10.0));
+        // The quarter that is left, and the other run as long as this whole one.
+        assert_eq!(seconds_left(&runs), Some(50.0));
+        runs[1].state = State::Running;
+        (runs[1].step, runs[1].steps, runs[1].seconds_left) = (0, Some(100), Some(40.0));
+        assert_eq!(seconds_left(&runs), Some(40.0));
+    }
+}

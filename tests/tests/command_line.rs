@@ -76,8 +76,8 @@ fn run(arguments: &[String]) -> Output {
 #[test]
 fn every_command_explains_itself() {
     let commands = [
-        "train", "evaluate", "embed", "export", "probe", "study", "preview", "synth", "bench", "pack",
-        "data", "config", "plugin",
+        "train", "evaluate", "embed", "export", "probe", "study", "watch", "preview", "synth", "bench",
+        "pack", "data", "config", "plugin",
     ];
     for command in commands {
         let output = diptych(&[command, "--help"]);

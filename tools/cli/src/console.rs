@@ -34,15 +34,18 @@ pub fn print(text: &str) {
     }
 }
 
-/// A flag that the first SIGINT or SIGTERM raises, which says `stopping`; the second one ends the process at once.
-pub fn stop_flag(stopping: &'static str) -> anyhow::Result<Arc<AtomicBool>> {
+/// A flag that the first SIGINT or SIGTERM raises, which says `stopping`, if anything; the second one ends the process at once.
+pub fn stop_flag(stopping: impl Into<Option<&'static str>>) -> anyhow::Result<Arc<AtomicBool>> {
     let stop = Arc::new(AtomicBool::new(false));
     let raised = Arc::clone(&stop);
+    let stopping = stopping.into();
     ctrlc::set_handler(move || {
         if raised.swap(true, Ordering::SeqCst) {
             std::process::exit(INTERRUPTED.into());
         }
-        let _ = writeln!(std::io::stderr(), "\n{stopping}; press Ctrl-C again to stop at once");
+        if let Some(stopping) = stopping {
+            let _ = writeln!(std::io::stderr(), "\n{stopping}; press Ctrl-C again to stop at once");
+        }
     })?;
     Ok(stop)
 }

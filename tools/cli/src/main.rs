@@ -38,6 +38,7 @@ enum Command {
     Export(command::export::Arguments),
     Probe(command::probe::Arguments),
     Study(command::study::Arguments),
+    Watch(command::watch::Arguments),
     Preview(command::preview::Arguments),
     Synth(command::synth::Arguments),
     /// Measure the pipeline, its operators and the optimizer's step on this machine.
@@ -65,6 +66,7 @@ fn main() -> ExitCode {
         Command::Export(arguments) => command::export::run(arguments),
         Command::Probe(arguments) => command::probe::run(arguments, &plugins),
         Command::Study(arguments) => command::study::run(arguments, &plugins),
+        Command::Watch(arguments) => command::watch::run(arguments),
         Command::Preview(arguments) => command::preview::run(arguments, &plugins),
         Command::Synth(arguments) => command::synth::run(arguments),
         Command::Bench(command) => command::bench::run(command, &plugins),

@@ -35,7 +35,7 @@ pub enum Ended {
 }
 
 impl Children {
-    /// Runs the binary with `arguments` until it ends; calls `look` now and then. Once `stop` says so the child is sent one SIGINT,
+    /// Runs the binary with `arguments` until it ends. Once `stop` says so the child is sent one SIGINT,
     /// and left to end in its own time. It inherits `claim` as its standard input, so that the run stays claimed as long as
     /// it lives, even when this process is killed.
     ///

@@ -13,6 +13,7 @@ pub mod probe;
 pub mod study;
 pub mod synth;
 pub mod train;
+pub mod watch;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

@@ -3,6 +3,7 @@
 mod resolver;
 mod slurm;
 
+use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -129,6 +130,11 @@ fn run_study(arguments: Run, plugins: &Plugins) -> Result<ExitCode> {
         super::parse_device(device)?;
     }
     let mut resolver = Resolver::new(plugins.load()?);
+    // On a terminal the live table tells it, and would be torn by another line.
+    let stopping = match std::io::stderr().is_terminal() {
+        true => None,
+        false => Some("stopping the runs; each writes a checkpoint"),
+    };
     let options = StudyOptions {
         out: out.unwrap_or_else(|| default_folder(&study)),
         study,
@@ -138,7 +144,7 @@ fn run_study(arguments: Run, plugins: &Plugins) -> Result<ExitCode> {
         waits: !no_wait,
         plugin_path: plugins.path.clone(),
         executable: std::env::current_exe()?,
-        stop: console::stop_flag("stopping the runs; each writes a checkpoint")?,
+        stop: console::stop_flag(stopping)?,
     };
     let outcome = match report_only {
         true => diptych_study::report(&options, &mut resolver)?,

@@ -37,6 +37,7 @@ use anyhow::{Context, Result, bail};
 
 pub use config::{Base, Reference, StudyConfig};
 pub use plan::{PlannedRun, plan};
+pub use progress::is_live;
 pub use resolve::{Resolved, Resolver};
 pub use slots::SlotOptions;
 pub use standing::Standing;

@@ -63,10 +63,16 @@ pub struct Line {
     content: Option<Arc<Content>>,
 }
 
+/// Whether a study shows a live table: standard error is a terminal that can place its cursor.
+pub fn is_live() -> bool {
+    std::io::stderr().is_terminal() && std::env::var_os("TERM").is_none_or(|terminal| terminal != "dumb")
+}
+
 impl Progress {
     /// For the study in `out`, which consists of `runs`. A raised `stop` is told.
     pub fn new(runs: &[PlannedRun], out: &Path, stop: &Arc<AtomicBool>) -> Progress {
-        let live = std::io::stderr().is_terminal().then(|| Live::start(out.to_path_buf(), Arc::clone(stop)));
+        // Where the thread that draws cannot be started there are plain lines.
+        let live = if is_live() { Live::start(out.to_path_buf(), Arc::clone(stop)).ok() } else { None };
         let width = runs.iter().map(|run| run.id.len()).max().unwrap_or(0);
         Progress { live, width, total: runs.len(), began: Instant::now() }
     }
@@ -138,12 +144,11 @@ impl Drop for Line {
 }
 
 impl Live {
-    fn start(out: PathBuf, stop: Arc<AtomicBool>) -> Live {
+    fn start(out: PathBuf, stop: Arc<AtomicBool>) -> std::io::Result<Live> {
         let content = Arc::new(Content { told: Mutex::default(), stop, ended: AtomicBool::new(false) });
         let shown = Arc::clone(&content);
-        let thread = std::thread::Builder::new().name("progress".into()).spawn(move || draw(&out, &shown));
-        // Without the thread there is no table, and the study runs.
-        Live { content, thread: Mutex::new(thread.ok()) }
+        let thread = std::thread::Builder::new().name("progress".into()).spawn(move || draw(&out, &shown))?;
+        Ok(Live { content, thread: Mutex::new(Some(thread)) })
     }
 
     fn finish(&self) {

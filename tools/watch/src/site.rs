@@ -69,8 +69,7 @@ impl Site {
     /// The folder holds neither a run nor a study.
     pub fn of(folder: &Path) -> Result<Site> {
         let watched = Watched::open(folder)?;
-        let path = folder.canonicalize().unwrap_or_else(|_| folder.to_path_buf());
-        Ok(Site { watched, folder: path.display().to_string(), last: None, curves: Vec::new() })
+        Ok(Site { watched, folder: full_path(folder), last: None, curves: Vec::new() })
     }
 
     pub fn answer(&mut self, request: Request<'_>) -> Answer {
@@ -144,7 +143,7 @@ impl Site {
                 "charts": charts,
                 "views": changed(&folder.join("views.png")),
                 "behind": behind,
-                "folder": folder.canonicalize().unwrap_or(folder).display().to_string(),
+                "folder": full_path(&folder),
             }),
             since,
         )
@@ -196,6 +195,11 @@ fn color(overview: &Overview, method: Option<&str>) -> usize {
 fn label(overview: &Overview, method: Option<&str>) -> Option<String> {
     let method = overview.methods.iter().find(|known| Some(known.id.as_str()) == method)?;
     Some(method.label.clone())
+}
+
+/// As it is found from everywhere.
+fn full_path(folder: &Path) -> String {
+    folder.canonicalize().unwrap_or_else(|_| folder.to_path_buf()).display().to_string()
 }
 
 /// When a file was last written, in whole seconds since 1970.

@@ -3,7 +3,6 @@
 mod resolver;
 mod slurm;
 
-use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -130,8 +129,8 @@ fn run_study(arguments: Run, plugins: &Plugins) -> Result<ExitCode> {
         super::parse_device(device)?;
     }
     let mut resolver = Resolver::new(plugins.load()?);
-    // On a terminal the live table tells it, and would be torn by another line.
-    let stopping = match std::io::stderr().is_terminal() {
+    // The live table tells it, and would be torn by another line.
+    let stopping = match diptych_study::is_live() {
         true => None,
         false => Some("stopping the runs; each writes a checkpoint"),
     };

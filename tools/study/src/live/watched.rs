@@ -63,10 +63,7 @@ impl Watched {
                 let name = name.file_name().unwrap_or_default().to_string_lossy().into_owned();
                 vec![RunReader::new(ONLY, &name, None, folder)]
             }
-            Some(study) => plan(study)
-                .iter()
-                .map(|run| RunReader::new(&run.id, &run.id, Some(&run.base), &run_folder(folder, &run.id)))
-                .collect(),
+            Some(study) => readers(study, folder),
         };
         Ok(Watched { folder: folder.to_path_buf(), study, runs })
     }
@@ -88,11 +85,20 @@ impl Watched {
         self.runs.iter().find(|run| run.id() == id).map(RunReader::folder)
     }
 
+    /// A study may be begun again with other runs.
+    fn follow(&mut self) {
+        let Some(known) = &self.study else { return };
+        // One whose file cannot be read now is looked at again.
+        let Some(found) = kept::study(&self.folder).ok().filter(|found| found != known) else { return };
+        self.runs = readers(&found, &self.folder);
+        self.study = Some(found);
+    }
+
     /// Reads what is new, at most `budget` bytes of metrics.
     pub fn look(&mut self, budget: &mut usize) -> Overview {
+        self.follow();
         let standings = match &self.study {
             None => Vec::new(),
-            // A study whose file is just being replaced is looked at again.
             Some(_) => survey::status(&self.folder).map(|status| status.runs).unwrap_or_default(),
         };
         let runs: Vec<RunStatus> = self
@@ -115,6 +121,14 @@ impl Watched {
             runs,
         }
     }
+}
+
+/// One for each run of the study in `folder`.
+fn readers(study: &StudyConfig, folder: &Path) -> Vec<RunReader> {
+    plan(study)
+        .iter()
+        .map(|run| RunReader::new(&run.id, &run.id, Some(&run.base), &run_folder(folder, &run.id)))
+        .collect()
 }
 
 impl Overview {
@@ -225,6 +239,19 @@ mod tests {
         let overview = watched.look(&mut { usize::MAX });
         assert_eq!(overview.counts(), [(1, "failed"), (1, "not begun")]);
         assert_eq!((overview.runs[0].step, overview.runs[0].loss), (5, Some(1.5)));
+    }
+
+    #[test]
+    fn a_study_that_was_begun_again_with_other_runs_shows_those() {
+        let folder = tempfile::tempdir().unwrap();
+        let write = |text: &str| fs::write(folder.path().join("study.json"), text).unwrap();
+        write(STUDY);
+        let mut watched = Watched::open(folder.path()).unwrap();
+        write("{\"name\": \"sm");
+        assert_eq!(watched.look(&mut 0).runs.len(), 2, "half a file changes nothing");
+        write(&STUDY.replace("\"seeds\": [0]", "\"seeds\": [0, 7]"));
+        assert_eq!(watched.look(&mut 0).runs.len(), 4);
+        assert!(watched.folder_of("a-baseline-seed7").is_some());
     }
 
     #[test]

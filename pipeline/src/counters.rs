@@ -222,7 +222,7 @@ mod tests {
         let meters = Meters::default();
         meters.asked(4);
         let first = meters.counters(Duration::from_nanos(100), 2, 2);
-        [0, 1].map(|ready| meters.asked(ready));
+        [0, 1].into_iter().for_each(|ready| meters.asked(ready));
         meters.collate.waiting_for_output.store(50, Relaxed);
         let second = meters.counters(Duration::from_nanos(300), 2, 2);
         assert_eq!((first.ready_batches(), first.full_fraction()), (4.0, 0.0));

@@ -181,8 +181,10 @@ fn draw(out: &Path, content: &Content) {
         let note = stopping.then_some("stopping, each run writes a checkpoint; Ctrl-C again stops at once");
         let (above, block) = {
             let mut told = content.told();
-            let block = overview.as_ref().filter(|_| !ended);
-            let block = block.map(|overview| table::lines(overview, &told.doing, extent, note));
+            let block = overview.clone().filter(|_| !ended).map(|mut overview| {
+                overview.at_work(|id| told.doing.contains_key(id));
+                table::lines(&overview, &told.doing, extent, note)
+            });
             (std::mem::take(&mut told.above), block.unwrap_or_default())
         };
         screen.draw(&above, &block, extent.columns);

@@ -42,7 +42,7 @@ const COLUMNS: [Column; 8] = [
         head: "left",
         importance: 6,
         right: true,
-        cell: |run, _| run.seconds_left.map_or(String::new(), duration),
+        cell: |run, _| run.seconds_left.filter(|left| *left > 0.0).map_or(String::new(), duration),
     },
 ];
 
@@ -50,7 +50,7 @@ const COLUMNS: [Column; 8] = [
 pub fn lines(overview: &Overview, doing: &Doing, extent: Extent, note: Option<&str>) -> Vec<String> {
     // Head, summary, and the line that the cursor stands in.
     let room = extent.rows.saturating_sub(3);
-    let shown = shown(&overview.runs, doing, room);
+    let shown = shown(&overview.runs, room);
     // The last column stays free: a full line would wrap.
     let width = extent.columns.saturating_sub(1);
     let mut lines = Vec::new();
@@ -64,24 +64,19 @@ pub fn lines(overview: &Overview, doing: &Doing, extent: Extent, note: Option<&s
         lines.push(dim().apply_to(layout.line("run", &head)).to_string());
         for (run, cells) in shown.iter().zip(&cells) {
             let line = layout.line(&run.label, cells);
-            lines.push(style(run, doing).apply_to(line).to_string());
+            lines.push(style(run).apply_to(line).to_string());
         }
     }
     lines.push(truncate_str(&summary(overview, shown.len(), note), width, "…").into_owned());
     lines
 }
 
-fn shown<'a>(runs: &'a [RunStatus], doing: &Doing, room: usize) -> Vec<&'a RunStatus> {
+fn shown(runs: &[RunStatus], room: usize) -> Vec<&RunStatus> {
     if runs.len() <= room {
         return runs.iter().collect();
     }
-    let at_work = runs.iter().filter(|run| is_at_work(run, doing));
-    let failed = runs.iter().filter(|run| !is_at_work(run, doing) && run.state == State::Failed);
-    at_work.chain(failed).take(room).collect()
-}
-
-fn is_at_work(run: &RunStatus, doing: &Doing) -> bool {
-    run.state == State::Running || doing.contains_key(&run.id)
+    let of = |state| runs.iter().filter(move |run| run.state == state);
+    of(State::Running).chain(of(State::Failed)).take(room).collect()
 }
 
 fn summary(overview: &Overview, shown: usize, note: Option<&str>) -> String {
@@ -197,14 +192,14 @@ fn dim() -> Style {
 }
 
 /// Colours repeat what the state's word says.
-fn style(run: &RunStatus, doing: &Doing) -> Style {
+fn style(run: &RunStatus) -> Style {
     let plain = Style::new().for_stderr();
     let is_ill = matches!(run.verdict, Some(Verdict::Collapsing | Verdict::Collapsed));
     match run.state {
-        State::Failed if !doing.contains_key(&run.id) => plain.red(),
+        State::Failed => plain.red(),
         State::Running if is_ill => plain.yellow(),
         State::Finished => plain.green(),
-        State::Planned if !doing.contains_key(&run.id) => plain.dim(),
+        State::Planned => plain.dim(),
         _ => plain,
     }
 }
@@ -306,12 +301,13 @@ mod tests {
             (0..200).map(|index| run(&format!("run{index}"), State::Planned)).collect();
         runs[150] = at_work("run150");
         runs[170] = run("run170", State::Failed);
+        runs[180] = run("run180", State::Running);
         let doing = Doing::from([("run180".to_string(), "evaluating".to_string())]);
         let lines = lines(&overview(runs), &doing, Extent { rows: 24, columns: 100 }, None);
         let first: Vec<&str> = lines.iter().map(|line| line.split_whitespace().next().unwrap()).collect();
         assert_eq!(first, ["run", "run150", "run180", "run170", "3"]);
         assert!(lines[2].ends_with("evaluating"), "{}", lines[2]);
-        assert!(lines[4].starts_with("3 of 200 runs: 1 running, 1 failed, 198 not begun"), "{}", lines[4]);
+        assert!(lines[4].starts_with("3 of 200 runs: 2 running, 1 failed, 197 not begun"), "{}", lines[4]);
     }
 
     #[test]

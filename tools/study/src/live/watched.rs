@@ -132,6 +132,15 @@ fn readers(study: &StudyConfig, folder: &Path) -> Vec<RunReader> {
 }
 
 impl Overview {
+    /// Takes the runs for which `is_at_work` for running, where their folders do not tell it: one that begins, or is evaluated.
+    pub fn at_work(&mut self, is_at_work: impl Fn(&str) -> bool) {
+        for run in self.runs.iter_mut().filter(|run| run.state != State::Running && is_at_work(&run.id)) {
+            (run.state, run.verdict) = (State::Running, None);
+            run.seconds_left = run.steps.filter(|steps| run.step >= *steps).map(|_| 0.0);
+        }
+        self.seconds_left = seconds_left(&self.runs);
+    }
+
     /// How many runs there are in each state that any is in, and the state's name.
     pub fn counts(&self) -> Vec<(usize, &'static str)> {
         let count = |state| self.runs.iter().filter(|run| run.state == state).count();
@@ -165,25 +174,22 @@ fn of_study(standing: &survey::Standing) -> Standing {
 /// Runs that are left take as long as the others do on average, as many at a time as are at work now.
 fn seconds_left(runs: &[RunStatus]) -> Option<f64> {
     let of = |state| runs.iter().filter(move |run| run.state == state);
-    let at_work = of(State::Running).count();
-    if at_work == 0 {
-        return None;
-    }
-    let begun: Vec<f64> = of(State::Running).map(|run| run.seconds_left).collect::<Option<_>>()?;
     let whole = |run: &RunStatus| {
         let (left, steps) = (run.seconds_left?, run.steps?);
-        let undone = steps.saturating_sub(run.step).max(1);
-        Some(left * steps as f64 / undone as f64)
+        let undone = steps.saturating_sub(run.step);
+        (undone > 0).then(|| left * steps as f64 / undone as f64)
     };
-    let known: Vec<f64> = of(State::Finished)
-        .filter_map(|run| run.seconds)
-        .chain(of(State::Running).filter_map(whole))
-        .collect();
-    let each = known.iter().sum::<f64>() / known.len().max(1) as f64;
+    let finished = of(State::Finished).filter_map(|run| run.seconds);
+    let known: Vec<f64> = finished.chain(of(State::Running).filter_map(whole)).collect();
+    let at_work = of(State::Running).count();
+    if at_work == 0 || known.is_empty() {
+        return None;
+    }
+    let each = known.iter().sum::<f64>() / known.len() as f64;
+    let begun = || of(State::Running).map(|run| run.seconds_left.unwrap_or(each));
     let waiting = (of(State::Planned).count() + of(State::Interrupted).count()) as f64;
-    let total = begun.iter().sum::<f64>() + waiting * each;
-    let longest = begun.iter().copied().fold(0.0, f64::max);
-    Some(longest.max(total / at_work as f64))
+    let total = begun().sum::<f64>() + waiting * each;
+    Some(begun().fold(total / at_work as f64, f64::max))
 }
 
 #[cfg(test)]
@@ -255,6 +261,21 @@ mod tests {
     }
 
     #[test]
+    fn a_run_that_is_evaluated_counts_as_running_with_nothing_left_to_train() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("study.json"), STUDY).unwrap();
+        let run = folder.path().join("runs/a-baseline-seed0");
+        fs::create_dir_all(&run).unwrap();
+        fs::write(run.join("run.json"), "{\"state\":\"finished\",\"step\":4,\"steps\":4,\"seconds\":2}")
+            .unwrap();
+        let mut overview = Watched::open(folder.path()).unwrap().look(&mut 0);
+        assert_eq!(overview.counts(), [(1, "interrupted"), (1, "not begun")]);
+        overview.at_work(|id| id == "a-baseline-seed0");
+        assert_eq!(overview.counts(), [(1, "running"), (1, "not begun")]);
+        assert_eq!(overview.runs[0].seconds_left, Some(0.0));
+    }
+
+    #[test]
     fn the_time_left_counts_what_is_begun_and_what_waits() {
         let folder = tempfile::tempdir().unwrap();
         fs::write(folder.path().join("study.json"), STUDY).unwrap();
@@ -267,6 +288,9 @@ mod tests {
         assert_eq!(seconds_left(&runs), Some(50.0));
         runs[1].state = State::Running;
         (runs[1].step, runs[1].steps, runs[1].seconds_left) = (0, Some(100), Some(40.0));
+        assert_eq!(seconds_left(&runs), Some(40.0));
+        // As long as the other as a whole.
+        runs[1].seconds_left = None;
         assert_eq!(seconds_left(&runs), Some(40.0));
     }
 }

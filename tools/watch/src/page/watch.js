@@ -36,8 +36,8 @@ const percent = value => value == null ? "" : (100 * value).toFixed(1) + "\u00a0
 function short(value) {
   const size = Math.abs(value);
   if (value !== 0 && (size < 1e-3 || size >= 1e6)) return value.toExponential(1).replace("-", "\u2212").replace("e+", "e");
-  const digits = size >= 100 ? 0 : size >= 10 ? 1 : size >= 1 ? 2 : 3;
-  return figure(value, digits);
+  if (value !== 0 && size < 1) return value.toPrecision(3).replace("-", "\u2212");
+  return figure(value, size >= 100 ? 0 : size >= 10 ? 1 : 2);
 }
 
 function duration(seconds) {

@@ -81,7 +81,7 @@ impl Progress {
     pub fn begin(&self, name: &str) -> Line {
         let content = self.live.as_ref().map(|live| Arc::clone(&live.content));
         let line = Line { id: name.to_string(), content };
-        line.show(|| "starting".into());
+        line.show(|| "at work".into());
         line
     }
 

@@ -46,10 +46,10 @@ const COLUMNS: [Column; 8] = [
     },
 ];
 
-/// The table with its head and a line that counts all runs. Where not all runs fit, those at work come first, then failed ones.
+/// The table with its head, a line that counts all runs, and the note. Where not all runs fit, those at work come first, then failed ones.
 pub fn lines(overview: &Overview, doing: &Doing, extent: Extent, note: Option<&str>) -> Vec<String> {
-    // Head, summary, and the line that the cursor stands in.
-    let room = extent.rows.saturating_sub(3);
+    // Head, summary, note, and the line that the cursor stands in.
+    let room = extent.rows.saturating_sub(3 + usize::from(note.is_some()));
     let shown = shown(&overview.runs, room);
     // The last column stays free: a full line would wrap.
     let width = extent.columns.saturating_sub(1);
@@ -67,7 +67,8 @@ pub fn lines(overview: &Overview, doing: &Doing, extent: Extent, note: Option<&s
             lines.push(style(run).apply_to(line).to_string());
         }
     }
-    lines.push(truncate_str(&summary(overview, shown.len(), note), width, "…").into_owned());
+    let ending = [Some(summary(overview, shown.len())), note.map(String::from)];
+    lines.extend(ending.iter().flatten().map(|line| truncate_str(line, width, "…").into_owned()));
     lines
 }
 
@@ -79,7 +80,7 @@ fn shown(runs: &[RunStatus], room: usize) -> Vec<&RunStatus> {
     of(State::Running).chain(of(State::Failed)).take(room).collect()
 }
 
-fn summary(overview: &Overview, shown: usize, note: Option<&str>) -> String {
+fn summary(overview: &Overview, shown: usize) -> String {
     let counts: Vec<String> =
         overview.counts().into_iter().map(|(count, text)| format!("{count} {text}")).collect();
     let total = overview.runs.len();
@@ -90,9 +91,6 @@ fn summary(overview: &Overview, shown: usize, note: Option<&str>) -> String {
     }
     if let Some(left) = overview.seconds_left {
         text.push_str(&format!(", about {} left", duration(left)));
-    }
-    if let Some(note) = note {
-        text = format!("{note}  {text}");
     }
     text
 }
@@ -314,6 +312,16 @@ mod tests {
     fn a_collapse_stands_out_without_colour() {
         let ill = RunStatus { verdict: Some(Verdict::Collapsed), ..at_work("a") };
         assert!(table(vec![ill], 24, 100)[1].contains("COLLAPSED"));
+    }
+
+    #[test]
+    fn a_note_stands_below_everything_and_takes_its_line_from_the_runs() {
+        let overview = overview(vec![at_work("a"), at_work("b"), run("c", State::Finished)]);
+        let count = |note, rows| lines(&overview, &Doing::new(), Extent { rows, columns: 80 }, note).len();
+        assert_eq!([count(None, 6), count(Some("stopping"), 7)], [5, 6]);
+        let lines = lines(&overview, &Doing::new(), Extent { rows: 6, columns: 80 }, Some("stopping"));
+        assert_eq!((lines.len(), lines.last().unwrap().as_str()), (5, "stopping"));
+        assert!(lines[3].starts_with("2 of 3 runs"), "{}", lines[3]);
     }
 
     #[test]

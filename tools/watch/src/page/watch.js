@@ -89,12 +89,12 @@ function path(points, across, along) {
     (index ? "L" : "M") + across(step).toFixed(1) + " " + along(value).toFixed(1)).join("");
 }
 
-function spark(svg, points, color) {
+function spark(svg, points, color, fromZero) {
   const key = points.length ? points.length + " " + points[points.length - 1] : "";
   if (svg.dataset.key === key) return;
   svg.dataset.key = key;
   if (points.length < 2) return svg.replaceChildren();
-  const [low, high] = range(points.map(point => point[1]), false);
+  const [low, high] = range(points.map(point => point[1]), fromZero);
   const last = points[points.length - 1][0], first = points[0][0];
   const across = step => 84 * (step - first) / Math.max(last - first, 1);
   const along = value => 22 - 20 * (value - low) / (high - low);
@@ -276,8 +276,8 @@ class StudyPage {
     say(row.speed, figure(isHere ? run.images_per_second : null, 0));
     say(row.loss, figure(run.loss, 3));
     say(row.zStd, figure(run.z_std, 2));
-    spark(row.lossSpark, run.loss_curve, row.color);
-    spark(row.zStdSpark, run.z_std_curve, row.color);
+    spark(row.lossSpark, run.loss_curve, row.color, false);
+    spark(row.zStdSpark, run.z_std_curve, row.color, true);
     row.lossCell.hidden = run.loss == null;
     row.zStdCell.hidden = run.z_std == null;
     say(row.rank, figure(run.effective_rank, 1));

@@ -17,8 +17,10 @@ use crate::table::{self, Doing, Extent};
 
 /// From one frame to the next.
 const FRAME: Duration = Duration::from_millis(250);
-/// From one look at the runs' folders to the next.
+/// From one look at the runs' folders to the next, at least.
 const LOOK: Duration = Duration::from_secs(1);
+/// A look that takes long is followed by a pause of so many times that: a study of hundreds of runs leaves the cores to them.
+const PAUSE: u32 = 20;
 /// Bytes of metrics that one look may read.
 const BUDGET: usize = 1 << 24;
 
@@ -168,12 +170,14 @@ fn draw(out: &Path, content: &Content) {
     let mut screen: Screen<Stderr> = Screen::new(std::io::stderr());
     let mut watched = Watched::open(out).ok();
     let mut overview: Option<Overview> = None;
-    let mut looked: Option<Instant> = None;
+    // When the next look is due.
+    let mut due = Instant::now();
     loop {
         let ended = content.ended.load(Ordering::SeqCst);
-        if !ended && looked.is_none_or(|looked| looked.elapsed() >= LOOK) {
+        let began = Instant::now();
+        if !ended && began >= due {
             overview = watched.as_mut().map(|watched| watched.look(&mut { BUDGET }));
-            looked = Some(Instant::now());
+            due = Instant::now() + LOOK.max(PAUSE * began.elapsed());
         }
         let (rows, columns) = terminal.size();
         let extent = Extent { rows: rows.into(), columns: columns.into() };

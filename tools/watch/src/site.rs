@@ -13,8 +13,10 @@ use siphasher::sip::SipHasher13;
 use crate::route::Route;
 use crate::{charts, facts};
 
-/// From one look at the folder to the next, however often it is asked for.
+/// From one look at the folder to the next, at least, however often it is asked for.
 const LOOK: Duration = Duration::from_millis(500);
+/// A look that takes long is followed by a pause of so many times that: the cores are the runs'.
+const PAUSE: u32 = 10;
 /// Bytes of metrics that one look may read: a fraction of a second. The rest is read at the next ones.
 const BUDGET: usize = 1 << 24;
 /// Runs whose curves are kept, those that were asked for last: about a megabyte each.
@@ -59,6 +61,7 @@ impl Answer {
 pub struct Site {
     watched: Watched,
     folder: String,
+    /// What was seen last, and when to look again.
     last: Option<(Instant, Overview)>,
     /// By run, those asked for last at the end.
     curves: Vec<(String, Curves)>,
@@ -105,10 +108,12 @@ impl Site {
 
     fn look(&mut self) -> Overview {
         match &self.last {
-            Some((looked, overview)) if looked.elapsed() < LOOK => overview.clone(),
+            Some((due, overview)) if Instant::now() < *due => overview.clone(),
             _ => {
+                let began = Instant::now();
                 let overview = self.watched.look(&mut { BUDGET });
-                self.last = Some((Instant::now(), overview.clone()));
+                let due = Instant::now() + LOOK.max(PAUSE * began.elapsed());
+                self.last = Some((due, overview.clone()));
                 overview
             }
         }

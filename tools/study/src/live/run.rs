@@ -29,6 +29,8 @@ diptych_config::choices! {
         Failed = "failed",
         /// It was stopped, or its process is gone; it can be continued.
         Interrupted = "interrupted",
+        /// In a study: all steps are done, and it is not evaluated yet.
+        Trained = "trained",
         /// There is nothing yet.
         Planned = "not begun",
         /// It ended before its last step because it had collapsed.
@@ -208,7 +210,10 @@ impl RunReader {
             }
         });
         let json = self.folder.run().unwrap_or_default();
-        let Standing { state, detail } = standing.unwrap_or_else(|| self.standing(&json));
+        let Standing { mut state, mut detail } = standing.unwrap_or_else(|| self.standing(&json));
+        if state == State::Interrupted && json["state"] == "finished" {
+            (state, detail) = (State::Trained, None);
+        }
         if self.samples_per_step.is_none() {
             self.samples_per_step = self.folder.config().and_then(|config| samples_per_step(&config));
         }
@@ -399,6 +404,19 @@ mod tests {
         }
         fixture.write("run.json", "{\"state\":\"fini");
         assert_eq!(fixture.look().state, State::Planned, "half a file is none");
+    }
+
+    #[test]
+    fn a_run_that_only_lacks_its_evaluation_is_trained() {
+        let mut fixture = Fixture::new();
+        let of_study = || Some(Standing { state: State::Interrupted, detail: Some("not evaluated".into()) });
+        let mut look = |state: &str| {
+            fixture.write("run.json", &format!("{{\"state\":\"{state}\",\"step\":2,\"steps\":2}}"));
+            let status = fixture.reader.look(&mut { usize::MAX }, of_study());
+            (status.state, status.detail)
+        };
+        assert_eq!(look("finished"), (State::Trained, None));
+        assert_eq!(look("interrupted"), (State::Interrupted, Some("not evaluated".into())));
     }
 
     #[test]

@@ -269,7 +269,7 @@ mod tests {
         fs::write(run.join("run.json"), "{\"state\":\"finished\",\"step\":4,\"steps\":4,\"seconds\":2}")
             .unwrap();
         let mut overview = Watched::open(folder.path()).unwrap().look(&mut 0);
-        assert_eq!(overview.counts(), [(1, "interrupted"), (1, "not begun")]);
+        assert_eq!(overview.counts(), [(1, "trained"), (1, "not begun")]);
         overview.at_work(|id| id == "a-baseline-seed0");
         assert_eq!(overview.counts(), [(1, "running"), (1, "not begun")]);
         assert_eq!(overview.runs[0].seconds_left, Some(0.0));

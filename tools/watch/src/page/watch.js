@@ -244,7 +244,7 @@ class StudyPage {
       (state.behind ? " Still reading." : ""));
     say($("foot"), state.folder);
     const done = state.runs.filter(run => ["finished", "stopped early"].includes(run.state)).length;
-    const parts = state.runs.map(run => run.state === "running" ? share(run) : 0);
+    const parts = state.runs.map(run => ["running", "trained"].includes(run.state) ? share(run) : 0);
     this.whole.value = (done + parts.reduce((sum, part) => sum + part, 0)) / Math.max(state.runs.length, 1);
     document.title = done + "/" + state.runs.length + " " + state.title;
     if (!this.legend.childNodes.length) {
@@ -325,7 +325,7 @@ class RunPage {
     this.bar.max = 1;
     this.bar.setAttribute("aria-label", "steps done");
     this.list = element("dl", "tiles");
-    this.detail = element("p", "detail error");
+    this.detail = element("p");
     this.charts = element("div", "charts");
     this.others = element("div", "charts");
     this.more = element("details", "more", element("summary", "", "All other figures"), this.others);
@@ -351,6 +351,7 @@ class RunPage {
     document.title = about + run.label;
     this.bar.value = share(run);
     say(this.detail, run.detail || "");
+    this.detail.className = run.state === "failed" ? "detail error" : "detail soft";
     const method = state.method ? [["method", state.method]] : [];
     const tiles = [
       ...method, ["state", run.state], ["step", steps(run)], ["left", run.seconds_left == null ? "" : duration(run.seconds_left)],

@@ -9,6 +9,8 @@ pub enum Route<'a> {
     Style,
     /// `/watch.js`
     Script,
+    /// `/draw.js`
+    Drawing,
     /// `/icon.svg`
     Icon,
     /// `/state.json`: all runs.
@@ -26,6 +28,7 @@ impl<'a> Route<'a> {
             "/" => Route::Page(None),
             "/watch.css" => Route::Style,
             "/watch.js" => Route::Script,
+            "/draw.js" => Route::Drawing,
             "/icon.svg" => Route::Icon,
             "/state.json" => Route::Overview,
             _ => {

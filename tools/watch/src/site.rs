@@ -24,6 +24,8 @@ const KEPT: usize = 8;
 /// A larger picture is none of ours.
 const LARGEST_PICTURE: u64 = 1 << 24;
 
+const SCRIPT: &str = "text/javascript; charset=utf-8";
+
 /// What is asked.
 #[derive(Clone, Copy, Debug)]
 pub struct Request<'a> {
@@ -95,7 +97,8 @@ impl Site {
                 "text/css; charset=utf-8",
                 format!("{}{}", diptych_report::style(), include_str!("page/watch.css")),
             ),
-            Route::Script => Answer::well("text/javascript; charset=utf-8", include_str!("page/watch.js")),
+            Route::Script => Answer::well(SCRIPT, include_str!("page/watch.js")),
+            Route::Drawing => Answer::well(SCRIPT, include_str!("page/draw.js")),
             Route::Icon => Answer::well("image/svg+xml", include_str!("page/icon.svg")),
             Route::Overview => {
                 let overview = self.look();

@@ -114,8 +114,8 @@ fn a_page_is_the_same_file_for_every_run_there_is() {
     assert_eq!((page.status, page.content_type), (200, "text/html; charset=utf-8"));
     assert_eq!(fixture.get("/run/a-baseline-seed0"), page);
     let text = String::from_utf8(page.body).unwrap();
-    assert!(text.contains("<script src=\"/watch.js\"") && text.contains("href=\"/watch.css\""), "{text}");
-    for file in ["/watch.js", "/watch.css", "/icon.svg"] {
+    assert!(text.contains("src=\"/watch.js\"") && text.contains("href=\"/watch.css\""), "{text}");
+    for file in ["/watch.js", "/draw.js", "/watch.css", "/icon.svg"] {
         assert_eq!(fixture.get(file).status, 200, "{file}");
     }
 }
@@ -123,7 +123,7 @@ fn a_page_is_the_same_file_for_every_run_there_is() {
 #[test]
 fn no_file_of_the_page_names_another_server() {
     let mut fixture = Fixture::new();
-    for file in ["/", "/watch.js", "/watch.css", "/icon.svg"] {
+    for file in ["/", "/watch.js", "/draw.js", "/watch.css", "/icon.svg"] {
         let text = String::from_utf8(fixture.get(file).body).unwrap();
         // The name of SVG's namespace is no address that a browser loads.
         let text = text.replace("http://www.w3.org/2000/svg", "");

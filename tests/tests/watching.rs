@@ -135,8 +135,8 @@ fn a_run_is_watched_while_it_goes_on_and_after_it_was_killed() {
     let last = watch.wait_for("the end", |state| state["run"]["state"] == "interrupted");
     assert_eq!(last["run"]["detail"], "its process is gone");
     let lines = fs::read_to_string(out.join("metrics.jsonl")).unwrap();
-    let whole = lines.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
-    assert_eq!(last["run"]["step"], whole.last().unwrap()["step"]);
+    let line = lines.lines().rev().find_map(|line| serde_json::from_str::<Value>(line).ok());
+    assert_eq!(last["run"]["step"], line.unwrap()["step"]);
 }
 
 #[test]

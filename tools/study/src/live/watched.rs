@@ -9,7 +9,8 @@ use serde::Serialize;
 use super::run::{RunReader, RunStatus, Standing, State};
 use crate::config::StudyConfig;
 use crate::plan::{plan, run_folder};
-use crate::{kept, survey};
+use crate::kept::Kept;
+use crate::{standing, survey};
 
 /// Id of the only run of a folder that is no study's.
 const ONLY: &str = "run";
@@ -77,7 +78,7 @@ impl Watched {
                 folder.display()
             );
         }
-        kept::study(folder)
+        Ok(Kept::read(folder)?.study)
     }
 
     /// Folder of the run `id`, if there is such a run.
@@ -89,7 +90,7 @@ impl Watched {
     fn follow(&mut self) {
         let Some(known) = &self.study else { return };
         // One whose file cannot be read now is looked at again.
-        let Some(found) = kept::study(&self.folder).ok().filter(|found| found != known) else { return };
+        let Some(found) = Kept::read(&self.folder).ok().map(|kept| kept.study).filter(|found| found != known) else { return };
         self.runs = readers(&found, &self.folder);
         self.study = Some(found);
     }
@@ -156,18 +157,19 @@ fn method(base: &crate::config::Base) -> Method {
     Method { id: base.id.clone(), label: base.label.clone() }
 }
 
-fn of_study(standing: &survey::Standing) -> Standing {
+fn of_study(standing: &standing::Standing) -> Standing {
     let of = |state| Standing { state, detail: None };
     match standing {
-        survey::Standing::Finished => of(State::Finished),
-        survey::Standing::Running(_) => of(State::Running),
-        survey::Standing::Interrupted(what) => {
+        standing::Standing::Finished => of(State::Finished),
+        standing::Standing::StoppedEarly(_) => of(State::StoppedEarly),
+        standing::Standing::Running(_) => of(State::Running),
+        standing::Standing::Interrupted(what) => {
             // The steps stand beside it anyway.
             let detail = Some(what.clone()).filter(|what| !what.starts_with("step "));
             Standing { state: State::Interrupted, detail }
         }
-        survey::Standing::Failed(error) => Standing { state: State::Failed, detail: Some(error.clone()) },
-        survey::Standing::Planned => of(State::Planned),
+        standing::Standing::Failed(error) => Standing { state: State::Failed, detail: Some(error.clone()) },
+        standing::Standing::Planned => of(State::Planned),
     }
 }
 
@@ -198,11 +200,13 @@ mod tests {
 
     use super::*;
 
-    const STUDY: &str = r#"{"name": "small", "title": "A small study", "seeds": [0], "evaluation": "e.toml",
-        "baseline": "baseline", "jobs": null, "sets": [], "random_init": false, "reference": null,
+    const STUDY: &str = r#"{"fingerprints": {}, "protocol": {}, "remarks": [], "study": {
+        "name": "small", "title": "A small study", "seeds": [0], "evaluation": "e.toml",
+        "baseline": "baseline", "jobs": null, "devices": [], "jobs_per_device": 1, "sets": [], "random_init": false,
+        "reference": null,
         "bases": [{"id": "a", "label": "A", "config": "a.toml", "sets": []},
                   {"id": "b", "label": "B", "config": "b.toml", "sets": []}],
-        "variants": [{"id": "baseline", "label": "baseline", "sets": []}]}"#;
+        "variants": [{"id": "baseline", "label": "baseline", "sets": []}]}}"#;
 
     #[test]
     fn a_folder_that_is_neither_is_refused_with_what_is_expected() {

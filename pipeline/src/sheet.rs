@@ -4,7 +4,7 @@ use std::io::Cursor;
 
 use diptych_host::Size;
 use image::imageops::{self, FilterType};
-use image::{ImageFormat, Rgb, RgbImage};
+use image::{ExtendedColorType, ImageFormat, Rgb, RgbImage};
 
 use crate::preview::RenderedView;
 
@@ -27,13 +27,13 @@ impl From<RenderedView> for Tile {
     }
 }
 
-/// A grid of pictures as a PNG file.
+/// A grid of pictures.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ContactSheet {
-    /// The file.
-    pub png: Vec<u8>,
     /// Of the whole in pixels.
     pub size: Size,
+    /// [height, width, 3], 8-bit RGB.
+    pub pixels: Vec<u8>,
 }
 
 impl ContactSheet {
@@ -41,7 +41,7 @@ impl ContactSheet {
     /// so that their pixels stay what they are.
     ///
     /// # Errors
-    /// A tile whose pixels do not fit its size; pixels that cannot be written as PNG.
+    /// A tile whose pixels do not fit its size.
     pub fn draw(columns: Vec<Vec<Tile>>) -> Result<ContactSheet, String> {
         let rows = columns.iter().map(Vec::len).max().unwrap_or(0);
         let side = |cells: usize| (cells as u32 * (CELL + GAP)).max(GAP + 1) - GAP;
@@ -59,11 +59,27 @@ impl ContactSheet {
                 imageops::replace(&mut picture, &cell, at(column, cell.width()), at(row, cell.height()));
             }
         }
-        let mut png = Vec::new();
-        picture
-            .write_to(&mut Cursor::new(&mut png), ImageFormat::Png)
-            .map_err(|error| format!("the picture cannot be written as PNG: {error}"))?;
-        Ok(ContactSheet { png, size: Size { width: picture.width(), height: picture.height() } })
+        let size = Size { width: picture.width(), height: picture.height() };
+        Ok(ContactSheet { size, pixels: picture.into_raw() })
+    }
+
+    /// As a PNG file.
+    ///
+    /// # Errors
+    /// The encoder's.
+    pub fn png(&self) -> Result<Vec<u8>, String> {
+        let Size { width, height } = self.size;
+        let mut png = Cursor::new(Vec::new());
+        image::write_buffer_with_format(
+            &mut png,
+            &self.pixels,
+            width,
+            height,
+            ExtendedColorType::Rgb8,
+            ImageFormat::Png,
+        )
+        .map_err(|error| format!("the picture cannot be written as PNG: {error}"))?;
+        Ok(png.into_inner())
     }
 }
 
@@ -94,7 +110,7 @@ mod tests {
         let sheet =
             ContactSheet::draw(vec![vec![small, tile(224, 112, 50)], vec![tile(96, 96, 90)]]).unwrap();
         assert_eq!(sheet.size, Size { width: 196, height: 196 });
-        let picture = image::load_from_memory(&sheet.png).unwrap().into_rgb8();
+        let picture = image::load_from_memory(&sheet.png().unwrap()).unwrap().into_rgb8();
         let at = |x, y| picture.get_pixel(x, y).0[0];
         // Each pixel is three wide.
         assert_eq!([at(2, 2), at(3, 0), at(5, 2), at(6, 0), at(3, 3)], [10, 200, 200, 10, 10]);

@@ -57,6 +57,10 @@ pub struct RunReport {
     pub threads: usize,
     /// The source's own hash.
     pub data_identity: String,
+    /// Name and version of each library that a component comes from.
+    pub plugins: Vec<String>,
+    /// Processor, system and number of cores.
+    pub machine: String,
     /// Seconds of training, over all resumptions.
     pub seconds: f64,
     /// Over the whole run.
@@ -82,6 +86,8 @@ impl RunReport {
             "threads": self.threads,
             "data_identity": self.data_identity,
             "torch_version": crate::TORCH_VERSION,
+            "plugins": self.plugins,
+            "machine": self.machine,
             "seconds": self.seconds,
             "images_per_second": self.images_per_second,
         })
@@ -98,6 +104,17 @@ pub(crate) fn build() -> String {
 pub(crate) fn now() -> String {
     let now = OffsetDateTime::now_utc().replace_nanosecond(0).unwrap_or(OffsetDateTime::UNIX_EPOCH);
     now.format(&Rfc3339).unwrap_or_default()
+}
+
+/// `AMD EPYC 7R13 Processor, linux x86_64, 2 cores`
+pub(crate) fn machine() -> String {
+    use std::env::consts::{ARCH, OS};
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let processor = fs::read_to_string("/proc/cpuinfo").ok().and_then(|text| {
+        let line = text.lines().find(|line| line.starts_with("model name"))?;
+        Some(format!("{}, ", line.split_once(':')?.1.trim()))
+    });
+    format!("{}{OS} {ARCH}, {cores} cores", processor.unwrap_or_default())
 }
 
 /// What a run that goes on, or is evaluated, needs of `run.json`.
@@ -264,6 +281,8 @@ mod tests {
             device: "cpu".into(),
             threads: 2,
             data_identity: "11ff11ff11ff11ff".into(),
+            plugins: vec!["diptych-losses 0.1.0".into()],
+            machine: machine(),
             seconds: 0.5,
             images_per_second: 100.0,
             verdict: Verdict::Collapsing,
@@ -278,6 +297,10 @@ mod tests {
             data_identity: "11ff11ff11ff11ff".into(),
         };
         assert_eq!(Begun::read(&path), Some(begun));
+        let json: serde_json::Value =
+            serde_json::from_slice(&fs::read(path.join("run.json")).unwrap()).unwrap();
+        assert_eq!(json["plugins"][0], "diptych-losses 0.1.0");
+        assert!(json["machine"].as_str().unwrap().ends_with(" cores"), "{json}");
         assert_eq!(read_config(&path).unwrap(), config);
         assert!(
             fs::read_to_string(path.join("config.toml"))

@@ -8,7 +8,8 @@ use std::thread::JoinHandle;
 use diptych_pipeline::{ContactSheet, Size, Tile};
 use tch::{Device, Kind, Tensor};
 
-use crate::config::InputConfig;
+use crate::config::{ColorSpace, InputConfig};
+use crate::prefetch::bytes_of;
 use crate::{Error, Result, files};
 
 /// Samples in the picture.
@@ -39,7 +40,7 @@ impl ViewsFile {
         let path = std::mem::take(path);
         let drawing = std::thread::Builder::new().name("views".into()).spawn(move || {
             let sheet = ContactSheet::draw(columns).map_err(Error::Unfit)?;
-            files::replace(&path, sheet.png)
+            files::replace(&path, sheet.png().map_err(Error::Unfit)?)
         });
         *self = drawing.map_or(ViewsFile::There, ViewsFile::Drawing);
         Ok(())
@@ -65,7 +66,13 @@ fn columns(views: &[Tensor], input: &InputConfig) -> Result<Vec<Vec<Tile>>> {
     for view in views {
         let part =
             view.f_narrow(0, 0, samples)?.f_detach()?.f_to_device(Device::Cpu)?.f_to_kind(Kind::Double)?;
-        let bytes = ((part.f_mul(&std)?.f_add(&mean)?) * 255.0).f_round()?.f_clamp(0.0, 255.0)?;
+        let values = part.f_mul(&std)?.f_add(&mean)?;
+        let values = match input.color_space {
+            // What means and deviations are of is in [0, 1].
+            ColorSpace::Rgb => values.f_mul_scalar(255.0)?,
+            space => bytes_of(&values, space)?,
+        };
+        let bytes = values.f_round()?.f_clamp(0.0, 255.0)?;
         let bytes = bytes.f_permute([0, 2, 3, 1])?.f_to_kind(Kind::Uint8)?.f_contiguous()?;
         let [_, height, width, _] = bytes.size()[..] else { unreachable!("a view has four dimensions") };
         let size = Size { width: width as u32, height: height as u32 };
@@ -81,28 +88,39 @@ fn columns(views: &[Tensor], input: &InputConfig) -> Result<Vec<Vec<Tile>>> {
 mod tests {
     use super::*;
     use crate::native;
+    use diptych_config::Choice;
+
     use crate::prefetch::Normalise;
 
     #[test]
     fn the_picture_has_the_very_bytes_that_the_loader_gave() {
-        let input = InputConfig { mean: [0.485, 0.456, 0.406], std: [0.229, 0.224, 0.225] };
-        let normalise = Normalise::new(&input, Device::Cpu).unwrap();
         // Ten images of 4 rows and 8 columns: every byte occurs.
         let bytes: Vec<u8> = (0..10 * 4 * 8 * 3).map(|index: i32| (index * 7 % 256) as u8).collect();
-        let view = native::with_pixels(&bytes, [10, 4, 8, 3], |pixels| normalise.apply(pixels)).unwrap();
-        let columns = columns(&[view.shallow_clone(), view], &input).unwrap();
-        assert_eq!(columns.len(), SAMPLES as usize);
-        for (sample, tiles) in columns.iter().enumerate() {
-            let expected = &bytes[sample * 96..(sample + 1) * 96];
-            assert!(tiles.len() == 2 && tiles.iter().all(|tile| tile.pixels == expected), "sample {sample}");
-            assert_eq!(tiles[0].size, Size { width: 8, height: 4 });
+        for (_, color_space) in ColorSpace::ALL {
+            let input = InputConfig {
+                color_space: *color_space,
+                mean: [0.485, 0.456, 0.406],
+                std: [0.229, 0.224, 0.225],
+            };
+            let normalise = Normalise::new(&input, Device::Cpu).unwrap();
+            let view = native::with_pixels(&bytes, [10, 4, 8, 3], |pixels| normalise.apply(pixels)).unwrap();
+            let columns = columns(&[view.shallow_clone(), view], &input).unwrap();
+            assert_eq!(columns.len(), SAMPLES as usize);
+            for (sample, tiles) in columns.iter().enumerate() {
+                let expected = &bytes[sample * 96..(sample + 1) * 96];
+                assert!(
+                    tiles.len() == 2 && tiles.iter().all(|tile| tile.pixels == expected),
+                    "sample {sample}, {color_space:?}"
+                );
+                assert_eq!(tiles[0].size, Size { width: 8, height: 4 });
+            }
         }
     }
 
     #[test]
     fn a_file_that_is_there_is_kept() {
         let folder = tempfile::tempdir().unwrap();
-        let input = InputConfig { mean: [0.0; 3], std: [1.0; 3] };
+        let input = InputConfig { color_space: ColorSpace::Rgb, mean: [0.0; 3], std: [1.0; 3] };
         let view = Tensor::zeros([2, 3, 4, 4], (Kind::Float, Device::Cpu));
         let mut file = ViewsFile::of_run(folder.path());
         file.note(&[view.shallow_clone()], &input).unwrap();

@@ -2,6 +2,7 @@
 
 mod command;
 mod console;
+mod sheet;
 
 use std::path::PathBuf;
 use std::process::ExitCode;

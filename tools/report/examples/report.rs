@@ -13,11 +13,12 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut study = example::study();
     for (index, variant) in study.variants.iter().enumerate() {
         study.sheets.push(Sheet {
-            label: variant.label.clone(),
-            png: squares(index as f32)?,
+            arms: study.methods.iter().map(|method| (method.id.clone(), variant.id.clone())).collect(),
+            image: squares(index as f32)?,
+            media_type: "image/png".into(),
             width: 480,
             height: 320,
-            description: format!("Squares that stand for the views of {}.", variant.label),
+            description: "squares that stand for views".into(),
         });
     }
     println!("{}", diptych_report::write(&study, &folder)?.display());

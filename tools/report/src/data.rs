@@ -108,6 +108,55 @@ impl State {
     }
 }
 
+/// How healthy the representation was at a run's last logged step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Verdict {
+    /// Spread over the sphere.
+    Healthy,
+    /// The loss fell, and so did the spread.
+    Collapsing,
+    /// All images are one point, or lie on one line.
+    Collapsed,
+}
+
+impl Verdict {
+    /// As run folders and tables write it.
+    pub fn text(self) -> &'static str {
+        match self {
+            Verdict::Healthy => "healthy",
+            Verdict::Collapsing => "collapsing",
+            Verdict::Collapsed => "collapsed",
+        }
+    }
+
+    /// The verdict that a run folder wrote so.
+    pub fn of_text(text: &str) -> Option<Verdict> {
+        [Verdict::Healthy, Verdict::Collapsing, Verdict::Collapsed]
+            .into_iter()
+            .find(|known| known.text() == text)
+    }
+}
+
+/// How many of an arm's runs have a verdict other than healthy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Unhealthy {
+    /// Which.
+    pub verdict: Verdict,
+    /// That many runs.
+    pub count: usize,
+    /// Of those whose verdict is known.
+    pub of: usize,
+}
+
+impl Unhealthy {
+    /// `collapsed`, or where the seeds differ `1 of 3 collapsed`.
+    pub fn text(self) -> String {
+        let Unhealthy { verdict, count, of } = self;
+        if count == of { verdict.text().into() } else { format!("{count} of {of} {}", verdict.text()) }
+    }
+}
+
 /// One run: a method in a variant under a seed.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Run {
@@ -123,6 +172,8 @@ pub struct Run {
     pub error: Option<String>,
     /// Why and where its policy ended it: `collapsed, step 400 of 1200`.
     pub stopped: Option<String>,
+    /// Whether its representation collapsed, where that is known.
+    pub verdict: Option<Verdict>,
     /// Of its resolved configuration.
     pub fingerprint: Option<String>,
     /// Seconds of training.
@@ -175,13 +226,15 @@ pub struct ReferenceValue {
     pub percent: f64,
 }
 
-/// Pictures of the views that one arm makes.
+/// Pictures of the views that some arms make.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Sheet {
-    /// Whose views they are.
-    pub label: String,
-    /// A PNG file.
-    pub png: Vec<u8>,
+    /// Method and variant of every arm whose encoder saw just these views, in the order of the study; at least one.
+    pub arms: Vec<(String, String)>,
+    /// An image file.
+    pub image: Vec<u8>,
+    /// Of the file: `image/webp`.
+    pub media_type: String,
     /// Width of the picture as it should be shown, in pixels.
     pub width: u32,
     /// Height of it.
@@ -197,7 +250,7 @@ pub struct ArmDifference {
     pub left: String,
     /// The arm, in words.
     pub right: String,
-    /// TOML path, value on the left, value on the right.
+    /// TOML path, value on the left, value on the right; empty where the two are the same.
     pub keys: Vec<(String, String, String)>,
 }
 
@@ -244,8 +297,7 @@ impl Study {
 
     /// How many runs of an arm were stopped early: `stopped early`, or `2 of 3 stopped early`; `None` for none.
     pub fn stopped_early(&self, method: &str, variant: &str) -> Option<String> {
-        let of_arm = self.runs.iter().filter(|run| (&*run.method, &*run.variant) == (method, variant));
-        let results = of_arm.filter(|run| run.state.is_result());
+        let results = self.of_arm(method, variant).filter(|run| run.state.is_result());
         let (early, whole): (Vec<&Run>, Vec<&Run>) =
             results.partition(|run| run.state == State::StoppedEarly);
         match (early.len(), whole.len()) {
@@ -253,6 +305,26 @@ impl Study {
             (_, 0) => Some("stopped early".into()),
             (early, whole) => Some(format!("{early} of {} stopped early", early + whole)),
         }
+    }
+
+    /// What went wrong with an arm's representation, the worst first; `None` where all runs that are known are healthy.
+    pub fn unhealthy(&self, method: &str, variant: &str) -> Option<Unhealthy> {
+        let verdicts: Vec<Verdict> = self.of_arm(method, variant).filter_map(|run| run.verdict).collect();
+        [Verdict::Collapsed, Verdict::Collapsing].into_iter().find_map(|verdict| {
+            let count = verdicts.iter().filter(|known| **known == verdict).count();
+            (count > 0).then_some(Unhealthy { verdict, count, of: verdicts.len() })
+        })
+    }
+
+    /// What stands beside an arm's accuracy in tables: `collapsed, 2 of 3 stopped early`; `None` for nothing.
+    pub fn condition(&self, method: &str, variant: &str) -> Option<String> {
+        let health = self.unhealthy(method, variant).map(Unhealthy::text);
+        let both: Vec<String> = health.into_iter().chain(self.stopped_early(method, variant)).collect();
+        (!both.is_empty()).then(|| both.join(", "))
+    }
+
+    fn of_arm<'a>(&'a self, method: &'a str, variant: &'a str) -> impl Iterator<Item = &'a Run> {
+        self.runs.iter().filter(move |run| (&*run.method, &*run.variant) == (method, variant))
     }
 
     /// Published accuracy in percent.
@@ -284,5 +356,27 @@ mod tests {
         study.runs.iter_mut().filter(|run| run.seed > 0).for_each(|run| run.state = State::Planned);
         study.runs[0].state = State::Finished;
         assert_eq!(study.seeds_behind(), "1 of 3 seeds");
+    }
+
+    #[test]
+    fn an_arm_whose_seeds_differ_in_their_verdict_says_how_many_collapsed() {
+        let mut study = example::study();
+        let told = |study: &Study| study.unhealthy("byol", "crop_only").map(Unhealthy::text);
+        assert_eq!(told(&study), None);
+        let arm = |run: &&mut Run| (&*run.method, &*run.variant) == ("byol", "crop_only");
+        study.runs.iter_mut().filter(arm).for_each(|run| run.verdict = Some(Verdict::Healthy));
+        assert_eq!(told(&study), None);
+        study.runs.iter_mut().find(arm).unwrap().verdict = Some(Verdict::Collapsed);
+        assert_eq!(told(&study).as_deref(), Some("1 of 3 collapsed"));
+        study.runs.iter_mut().filter(arm).for_each(|run| run.verdict = Some(Verdict::Collapsing));
+        assert_eq!(told(&study).as_deref(), Some("collapsing"));
+    }
+
+    #[test]
+    fn every_verdict_is_read_as_it_is_written() {
+        for verdict in [Verdict::Healthy, Verdict::Collapsing, Verdict::Collapsed] {
+            assert_eq!(Verdict::of_text(verdict.text()), Some(verdict));
+        }
+        assert_eq!(Verdict::of_text("odd"), None);
     }
 }

@@ -102,6 +102,7 @@ fn runs() -> Vec<Run> {
                 state: State::Finished,
                 error: None,
                 stopped: None,
+                verdict: None,
                 fingerprint: Some(format!(
                     "{:016x}",
                     0x9e37_79b9_7f4a_7c15_u64.wrapping_mul((arm * 3 + seed + 1) as u64)

@@ -248,6 +248,7 @@ impl<'a> Reader<'a> {
         if gains {
             findings.notes.push("Where accuracy rises, the rise counts as a negative loss.".to_string());
         }
+        self.note_what_collapsed(findings);
         self.note_the_floor(findings);
         let (planned, finished) =
             (self.study.runs.len(), self.study.runs.iter().filter(|run| run.state.is_result()).count());
@@ -280,6 +281,25 @@ impl<'a> Reader<'a> {
             .collect();
         if !early.is_empty() {
             findings.notes.push(format!("Stopped early, and judged as they were then: {}.", join(&early)));
+        }
+    }
+
+    fn note_what_collapsed(&self, findings: &mut Findings) {
+        let mut arms = Vec::new();
+        for variant in &self.study.variants {
+            for method in &self.study.methods {
+                let unhealthy = self.study.unhealthy(&method.id, &variant.id);
+                arms.extend(
+                    unhealthy
+                        .map(|found| format!("{} with {} ({})", method.label, quoted(variant), found.text())),
+                );
+            }
+        }
+        if !arms.is_empty() {
+            findings.notes.push(format!(
+                "By the diagnostics of their last steps, these representations are not healthy: {}.",
+                join(&arms)
+            ));
         }
     }
 

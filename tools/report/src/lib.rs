@@ -8,6 +8,7 @@ mod data;
 pub mod example;
 mod findings;
 mod html;
+mod lettering;
 mod probe;
 mod statistics;
 pub mod text;
@@ -17,10 +18,11 @@ use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-pub use chart::COLOR_COUNT;
+pub use chart::{ArmCurve, ArmPoint, COLOR_COUNT, POINTS, arm_curves};
 pub use data::*;
 pub use findings::{Findings, findings};
 pub use html::{page, style};
+pub use lettering::{Lettering, lettering};
 pub use probe::{DRAWN, Probe, ProbeCurve, ProbeSeries, ProbeShortcut, write_probe};
 pub use statistics::{Sample, difference_of_drops, drop, interval, level, random_level};
 
@@ -40,12 +42,12 @@ pub enum Error {
     },
 }
 
-/// Writes `report.html`, `charts.svg` and `charts.png` into `folder`, which must exist, each in one piece. Returns the
-/// path of the page.
+/// Writes `report.html`, and `charts` and `curves` as SVG and PNG, into `folder`, which must exist, each in one piece. Returns
+/// the path of the page.
 pub fn write(study: &Study, folder: &Path) -> Result<PathBuf, Error> {
-    if let Some(files) = chart::files(study)? {
-        replace(&folder.join("charts.svg"), files.svg.as_bytes())?;
-        replace(&folder.join("charts.png"), &files.png)?;
+    for file in chart::files(study)? {
+        replace(&folder.join(format!("{}.svg", file.name)), file.svg.as_bytes())?;
+        replace(&folder.join(format!("{}.png", file.name)), &file.png)?;
     }
     let path = folder.join("report.html");
     replace(&path, page(study).as_bytes())?;

@@ -24,7 +24,7 @@ pub fn of_arms(study: &StudyConfig, finished: &[(&PlannedRun, Folder)]) -> Vec<A
         let (of_left, of_right) = study.seeds.iter().find_map(both)?;
         let mut keys = diptych_config::differences(&by_name(of_left), &by_name(of_right));
         keys.retain(|(key, ..)| !LEFT_OUT.contains(&key.as_str()));
-        (!keys.is_empty()).then_some(ArmDifference { left: names.0, right: names.1, keys })
+        Some(ArmDifference { left: names.0, right: names.1, keys })
     };
     let baseline = &*study.baseline;
     let mut found = Vec::new();

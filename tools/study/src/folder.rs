@@ -115,8 +115,8 @@ impl Folder {
         noted.or_else(|| u64::try_from(self.config()?.get("schedule")?.get("steps")?.as_integer()?).ok())
     }
 
-    /// All lines of `metrics.jsonl` that are whole.
-    pub fn metrics(&self) -> Vec<Value> {
+    /// All lines of `metrics.jsonl` that are whole, of each what `L` has.
+    pub fn metrics<L: serde::de::DeserializeOwned>(&self) -> Vec<L> {
         let text = fs::read_to_string(self.path.join("metrics.jsonl")).unwrap_or_default();
         text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
     }

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use diptych_report as report;
-use report::State;
+use diptych_report::text::duration;
+use report::{State, Verdict};
+use serde::Deserialize;
 use serde_json::Value;
 
 use crate::folder::{Folder, Weights};
@@ -16,8 +18,25 @@ use crate::survey;
 /// Kinds of accuracy in an evaluation, the first of which the report is about.
 pub const METRICS: [(&str, &str); 2] = [("linear", "linear probe"), ("knn", "nearest neighbours")];
 
-/// Figures of `metrics.jsonl` that the report draws.
-const CURVES: [&str; 3] = ["loss", "z_std", "probe_accuracy"];
+/// What the report draws of a line of `metrics.jsonl`, which has many more figures.
+#[derive(Deserialize)]
+struct Line {
+    step: f64,
+    loss: Option<f64>,
+    z_std: Option<f64>,
+    effective_rank: Option<f64>,
+    probe_accuracy: Option<f64>,
+}
+
+/// A figure's name, and its value in a line.
+type Figure = (&'static str, fn(&Line) -> Option<f64>);
+
+const CURVES: [Figure; 4] = [
+    ("loss", |line| line.loss),
+    ("z_std", |line| line.z_std),
+    ("effective_rank", |line| line.effective_rank),
+    ("probe_accuracy", |line| line.probe_accuracy),
+];
 
 /// Reads everything, from the folders of the runs alone.
 pub fn gather(kept: &Kept, runs: &[PlannedRun], out: &Path) -> report::Study {
@@ -101,6 +120,7 @@ fn read_run(run: &PlannedRun, folder: &Folder, standing: &Standing) -> report::R
             Standing::StoppedEarly(how) => Some(how.clone()),
             _ => None,
         },
+        verdict: json["verdict"].as_str().and_then(Verdict::of_text).filter(|_| state != State::Failed),
         fingerprint: text("fingerprint"),
         seconds: json["seconds"].as_f64(),
         started: text("started"),
@@ -116,10 +136,10 @@ fn scores(evaluation: &Value) -> BTreeMap<String, f64> {
 }
 
 fn curves(folder: &Folder) -> Vec<report::Curve> {
-    let lines = folder.metrics();
-    let curve = |name: &str| {
-        let point = |line: &Value| Some((line["step"].as_f64()?, line[name].as_f64()?));
-        report::Curve { name: name.into(), points: lines.iter().filter_map(point).collect() }
+    let lines: Vec<Line> = folder.metrics();
+    let curve = |(name, value): Figure| report::Curve {
+        name: name.into(),
+        points: lines.iter().filter_map(|line| Some((line.step, value(line)?))).collect(),
     };
     CURVES.into_iter().map(curve).filter(|curve| !curve.points.is_empty()).collect()
 }
@@ -151,7 +171,13 @@ fn provenance(folders: impl Iterator<Item = Folder>, evaluation: Option<&Value>)
         "device",
         runs.iter().filter_map(device).map(|text| text.replace(", 1 threads", ", 1 thread")).collect(),
     );
-    add("machine", vec![machine()]);
+    let plugins = |run: &Value| {
+        let names: Vec<&str> = run["plugins"].as_array()?.iter().filter_map(Value::as_str).collect();
+        Some(names.join(", "))
+    };
+    add("plugins", runs.iter().filter_map(plugins).collect());
+    add("machine", texts("machine"));
+    add("data", texts("data_identity"));
     let mut speeds: Vec<f64> = runs.iter().filter_map(|run| run["images_per_second"].as_f64()).collect();
     speeds.sort_by(f64::total_cmp);
     if let (Some(low), Some(high)) = (speeds.first(), speeds.last()) {
@@ -161,7 +187,11 @@ fn provenance(folders: impl Iterator<Item = Folder>, evaluation: Option<&Value>)
     started.sort();
     ended.sort();
     if let (Some(first), Some(last)) = (started.first(), ended.last()) {
-        add("time", vec![format!("{first} to {last}")]);
+        let training: f64 = runs.iter().filter_map(|run| run["seconds"].as_f64()).sum();
+        add(
+            "time",
+            vec![format!("{first} to {last}; {} of training, summed over the runs", duration(training))],
+        );
     }
     if let Some(evaluation) = evaluation {
         let (train, test) = (&evaluation["train_samples"], &evaluation["test_samples"]);
@@ -186,13 +216,4 @@ fn builds(folders: impl Iterator<Item = Folder>) -> Option<String> {
             builds.len()
         )
     })
-}
-
-fn machine() -> String {
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    let name = std::fs::read_to_string("/proc/cpuinfo").ok().and_then(|text| {
-        let line = text.lines().find(|line| line.starts_with("model name"))?;
-        Some(format!("{}, ", line.split_once(':')?.1.trim()))
-    });
-    format!("{}{} {}, {cores} cores", name.unwrap_or_default(), std::env::consts::OS, std::env::consts::ARCH)
 }

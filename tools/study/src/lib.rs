@@ -10,9 +10,11 @@ mod claim;
 mod config;
 mod differences;
 mod folder;
+mod frame;
 mod gather;
 mod kept;
 pub mod live;
+mod markdown;
 mod plan;
 mod progress;
 mod resolve;
@@ -51,8 +53,22 @@ use resolve::ResolvedStudy;
 use runner::{Outcome, Outcomes, Runner};
 
 /// What a report consists of.
-const REPORT_FILES: [&str; 7] =
-    ["report.html", "charts.svg", "charts.png", "results.csv", "times.csv", "differences.csv", "results.md"];
+const REPORT_FILES: [&str; 14] = [
+    "report.html",
+    "charts.svg",
+    "charts.png",
+    "curves.svg",
+    "curves.png",
+    "results.csv",
+    "results.parquet",
+    "times.csv",
+    "times.parquet",
+    "differences.csv",
+    "differences.parquet",
+    "curves.csv",
+    "curves.parquet",
+    "results.md",
+];
 
 /// Claimed by whoever writes `study.json` and the report, which is quickly done.
 const REPORT: &str = "report";
@@ -316,15 +332,8 @@ fn write(kept: &Kept, out: &Path, plugin_path: &[PathBuf]) -> Result<Written> {
     let runs = plan(&kept.study);
     let mut report = gather::gather(kept, &runs, out);
     sheets::add(&mut report, &runs, out, plugin_path);
-    let files = [
-        ("results.csv", tables::csv(&report)),
-        ("times.csv", tables::times_csv(&report)),
-        ("differences.csv", tables::differences_csv(&report)),
-        ("results.md", tables::markdown(&report)),
-    ];
-    for (name, text) in files {
-        diptych_report::replace(&out.join(name), text.as_bytes())?;
-    }
+    tables::write(&report, out)?;
+    diptych_report::replace(&out.join("results.md"), markdown::markdown(&report).as_bytes())?;
     let page = diptych_report::write(&report, out)?;
     Ok(Written { report: page, runs: report.runs })
 }

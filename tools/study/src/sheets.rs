@@ -1,163 +1,129 @@
-//! Contact sheets: in each arm the views of the same images with the same draws, so that one sees what a removal changed.
+//! Contact sheets: in each arm the views of the same images with the same draws, so that one sees what the arm changed.
 
-use std::io::Cursor;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Result, anyhow};
 use diptych_config::Document;
 use diptych_host::{Registry, SearchPath};
-use diptych_pipeline::{Preview, Source, SourceConfig, Split, View, ViewSet};
-use diptych_report::{Sheet, Study};
-use image::imageops::{self, FilterType};
-use image::{ImageFormat, Rgb, RgbImage};
+use diptych_pipeline::{ContactSheet, Preview, Source, SourceConfig, Split, View, ViewSet};
+use diptych_report::{Run, Sheet, State, Study};
 
 use crate::folder::Folder;
 use crate::plan::{PlannedRun, run_folder};
 
 /// Images per sheet; columns.
-const IMAGES: usize = 7;
-/// Side of a cell and gap between cells, in pixels.
-const CELL: u32 = 96;
-const GAP: u32 = 4;
+const IMAGES: usize = 5;
+/// Of the lossy WebP that sheets are kept in: a page may hold a hundred.
+const QUALITY: f32 = 70.0;
 
-/// Adds a sheet for every variant to `report`. Bases with the same views share one; what cannot be drawn becomes a remark,
-/// for the results do not depend on it.
+/// What encoders saw, and which arms did.
+struct Sight {
+    views: ViewSet,
+    data: SourceConfig,
+    arms: Vec<(String, String)>,
+}
+
+/// Adds to `report` a sheet for all arms that have begun; those with the same views share one. What cannot be drawn becomes a
+/// remark, for the results do not depend on it.
 pub fn add(report: &mut Study, runs: &[PlannedRun], out: &Path, plugin_path: &[PathBuf]) {
     let registry = match Registry::load(&SearchPath::resolve(plugin_path), None) {
         Ok(registry) => registry,
         Err(error) => return report.remarks.push(format!("There are no pictures of the views: {error}.")),
     };
+    let Some(seed) = report.seeds.first().copied() else { return };
+    let remark = |report: &mut Study, whose: &str, error: &anyhow::Error| {
+        report.remarks.push(format!("{whose}: no picture of the views: {error:#}."));
+    };
+    let mut sights: Vec<Sight> = Vec::new();
+    for variant in report.variants.clone() {
+        for method in report.methods.clone() {
+            let arm = (method.id.clone(), variant.id.clone());
+            let of_arm = |(_, done): &(&PlannedRun, &Run)| (&done.method, &done.variant) == (&arm.0, &arm.1);
+            let begun =
+                |(_, done): &(&PlannedRun, &Run)| done.state.is_result() || done.state == State::Interrupted;
+            let Some((run, _)) = runs.iter().zip(&report.runs).filter(of_arm).find(begun) else { continue };
+            match sight(&Folder::new(run_folder(out, &run.id)), &registry) {
+                Ok((views, data)) => {
+                    match sights.iter_mut().find(|known| known.views == views && known.data == data) {
+                        Some(known) => known.arms.push(arm),
+                        None => sights.push(Sight { views, data, arms: vec![arm] }),
+                    }
+                }
+                Err(error) => remark(report, &format!("{}, {}", method.label, variant.label), &error),
+            }
+        }
+    }
     // Listing a large folder takes a while, and the arms of a study share theirs.
     let mut sources: Vec<(SourceConfig, Arc<dyn Source>)> = Vec::new();
-    // Most axes leave the views as they are.
-    let mut known: Vec<(Arm, Picture)> = Vec::new();
-    for variant in report.variants.clone() {
-        let mut drawn: Vec<ViewSet> = Vec::new();
-        for method in report.methods.clone() {
-            let done = runs.iter().zip(&report.runs).find(|(run, done)| {
-                (&run.base, &run.variant) == (&method.id, &variant.id) && done.state.is_result()
-            });
-            let Some((run, _)) = done else { continue };
-            let folder = Folder::new(run_folder(out, &run.id));
-            let result = arm(&folder, &registry).and_then(|arm| {
-                if drawn.contains(&arm.views) {
-                    return Ok(None);
-                }
-                if let Some((_, picture)) = known.iter().find(|(other, _)| *other == arm) {
-                    drawn.push(arm.views);
-                    return Ok(Some(picture.clone()));
-                }
-                let source = match sources.iter().find(|(config, _)| *config == arm.data) {
-                    Some((_, known)) => Arc::clone(known),
-                    None => {
-                        let source = arm.data.open(Split::Train)?;
-                        sources.push((arm.data.clone(), Arc::clone(&source)));
-                        source
-                    }
-                };
-                let picture = arm.draw(source.as_ref())?;
-                drawn.push(arm.views.clone());
-                known.push((arm, picture.clone()));
-                Ok(Some(picture))
-            });
-            match result {
-                Ok(None) => {}
-                Ok(Some(picture)) => {
-                    // The first of a variant speaks for all methods that see the same.
-                    let label = match drawn.len() {
-                        1 => variant.label.clone(),
-                        _ => format!("{}, {}", variant.label, method.label),
-                    };
-                    report.sheets.push(sheet(label, picture));
-                }
-                Err(error) => {
-                    report.remarks.push(format!("{}: no picture of the views: {error:#}.", variant.label))
-                }
+    for sight in sights {
+        match sight.draw(seed, &mut sources) {
+            Ok(sheet) => report.sheets.push(sheet),
+            Err(error) => {
+                let whose = report.variant_label(&sight.arms[0].1).to_string();
+                remark(report, &whose, &error);
             }
         }
     }
 }
 
-/// What one arm's encoder saw.
-#[derive(PartialEq)]
-struct Arm {
-    views: ViewSet,
-    data: SourceConfig,
-    seed: u64,
-}
-
-/// A PNG file, its size in pixels, and the views that it shows of each image.
-#[derive(Clone)]
-struct Picture {
-    png: Vec<u8>,
-    width: u32,
-    height: u32,
-    views: usize,
-}
-
 /// Reads of a run's resolved configuration what pictures need.
-fn arm(folder: &Folder, registry: &Registry) -> Result<Arm> {
+fn sight(folder: &Folder, registry: &Registry) -> Result<(ViewSet, SourceConfig)> {
     let document = Document::load(&folder.path.join("config.toml"), &[])?;
-    let arm = document.read(|table| {
+    let found = document.read(|table| {
         table.accept_any_key();
         let views = table.table_or_empty("augmentations", |table| ViewSet::read(table, registry));
         let data = table.table_or_empty("data", |table| {
             table.accept_any_key();
             SourceConfig::read(table)
         });
-        Arm { views, data, seed: table.required("seed") }
+        (views, data)
     })?;
-    Ok(arm)
+    Ok(found)
 }
 
-impl Arm {
+impl Sight {
+    fn draw(&self, seed: u64, sources: &mut Vec<(SourceConfig, Arc<dyn Source>)>) -> Result<Sheet> {
+        let source = match sources.iter().find(|(config, _)| *config == self.data) {
+            Some((_, known)) => Arc::clone(known),
+            None => {
+                let source = self.data.open(Split::Train)?;
+                sources.push((self.data.clone(), Arc::clone(&source)));
+                source
+            }
+        };
+        let picture = self.picture(source.as_ref(), seed)?;
+        let (width, height) = (picture.size.width, picture.size.height);
+        let image = webp::Encoder::from_rgb(&picture.pixels, width, height)
+            .encode_simple(false, QUALITY)
+            .map_err(|error| anyhow!("the picture cannot be written as WebP: {error:?}"))?
+            .to_vec();
+        let views = match self.views.views.len() {
+            1 => "its view".to_string(),
+            count => format!("its {count} views"),
+        };
+        Ok(Sheet {
+            arms: self.arms.clone(),
+            image,
+            media_type: "image/webp".into(),
+            width,
+            height,
+            description: format!("each column shows one image at the top and {views} below"),
+        })
+    }
+
     /// Columns are images, rows the original and its views.
-    fn draw(&self, source: &dyn Source) -> Result<Picture> {
+    fn picture(&self, source: &dyn Source, seed: u64) -> Result<ContactSheet> {
         let original = ViewSet { views: vec![View { name: "original".into(), operators: Vec::new() }] };
         let (mut originals, mut views) = (Preview::new(&original)?, Preview::new(&self.views)?);
         let columns = IMAGES.min(source.len());
-        let rows = 1 + self.views.views.len();
-        let side = |cells: usize| cells as u32 * (CELL + GAP) - GAP;
-        let mut picture = RgbImage::from_pixel(side(columns), side(rows), Rgb([255, 255, 255]));
-        for column in 0..columns {
+        let columns = (0..columns).map(|column| {
             // Spread over the source, and so over its classes.
             let index = (2 * column + 1) * source.len() / (2 * columns);
-            let mut rendered = originals.render_sample(source, index, self.seed, 0)?;
-            rendered.extend(views.render_sample(source, index, self.seed, 0)?);
-            for (row, view) in rendered.into_iter().enumerate() {
-                let image = RgbImage::from_raw(view.size.width, view.size.height, view.pixels)
-                    .ok_or_else(|| anyhow!("a view has fewer pixels than its size says"))?;
-                let cell = fitted(&image);
-                let (x, y) = (column as u32 * (CELL + GAP), row as u32 * (CELL + GAP));
-                let (x, y) = (x + (CELL - cell.width()) / 2, y + (CELL - cell.height()) / 2);
-                imageops::replace(&mut picture, &cell, i64::from(x), i64::from(y));
-            }
-        }
-        let mut png = Vec::new();
-        picture
-            .write_to(&mut Cursor::new(&mut png), ImageFormat::Png)
-            .context("the picture cannot be written as PNG")?;
-        Ok(Picture { png, width: picture.width(), height: picture.height(), views: rows - 1 })
+            let mut rendered = originals.render_sample(source, index, seed, 0)?;
+            rendered.extend(views.render_sample(source, index, seed, 0)?);
+            Ok(rendered.into_iter().map(Into::into).collect())
+        });
+        ContactSheet::draw(columns.collect::<Result<_>>()?).map_err(|error| anyhow!(error))
     }
-}
-
-/// The image as large as a cell allows. Small ones are enlarged in whole steps, so that their pixels stay what they are.
-fn fitted(image: &RgbImage) -> RgbImage {
-    let (width, height) = image.dimensions();
-    let longest = width.max(height).max(1);
-    if longest <= CELL {
-        let times = CELL / longest;
-        return imageops::resize(image, width * times, height * times, FilterType::Nearest);
-    }
-    let scaled = |side: u32| (u64::from(side) * u64::from(CELL) / u64::from(longest)).max(1) as u32;
-    imageops::resize(image, scaled(width), scaled(height), FilterType::Triangle)
-}
-
-fn sheet(label: String, picture: Picture) -> Sheet {
-    let Picture { png, width, height, views } = picture;
-    let views = if views == 1 { "its view".to_string() } else { format!("its {views} views") };
-    let description =
-        format!("Contact sheet of {label}: each column shows one image at the top and {views} below.");
-    Sheet { label, png, width, height, description }
 }

@@ -38,7 +38,13 @@ fn every_run_is_trained_and_evaluated_and_stands_in_the_results() {
     assert!(fixture.out("times.csv").contains("a,no_gray,1,1.5,,"));
     let differences = fixture.out("differences.csv");
     assert!(differences.contains("linear,a,b,no_gray,2,50,50,50,,,,"), "{differences}");
-    assert!(fixture.path("out/charts.svg").exists() && fixture.path("out/charts.png").exists());
+    for file in ["charts.svg", "charts.png", "curves.svg", "curves.png", "curves.csv"] {
+        assert!(fixture.path("out").join(file).exists(), "{file}");
+    }
+    for table in ["results", "differences", "curves"] {
+        let bytes = fs::read(fixture.path("out").join(format!("{table}.parquet"))).unwrap();
+        assert!(bytes.starts_with(b"PAR1") && bytes.ends_with(b"PAR1"), "{table}");
+    }
 }
 
 #[test]

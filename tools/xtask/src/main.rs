@@ -4,9 +4,11 @@
 //! in `demo`, the demo study in `runs`. Each step finds out from the disk whether it is done, so a command that was
 //! interrupted goes on where it stopped.
 
+mod browser;
 mod command;
 mod libtorch;
 mod new_plugin;
+mod packages;
 mod plugins;
 mod python;
 mod steps;
@@ -34,7 +36,8 @@ Options:
   -h, --help  Prints this
 
 Set-up installs libtorch into .venv with pip (about 550 MB to download; with an NVIDIA GPU several times that, for
-CUDA), unless the variable LIBTORCH names the folder of a libtorch of the same version.
+CUDA), unless the variable LIBTORCH names the folder of a libtorch of the same version. `test` also looks for Chromium, which
+tests of reports open pages in, and installs it where that needs nobody's password.
 ";
 
 /// What ended a command: a message for the user, with its remedy.
@@ -87,8 +90,10 @@ fn new_plugin(folder: &Path) -> Result<(), Failure> {
 }
 
 fn test() -> Result<(), Failure> {
-    let mut steps = Steps::new(5);
+    let mut steps = Steps::new(6);
     set_up(&mut steps)?;
+    steps.next("looking for a browser");
+    browser::provide();
     build(&mut steps)?;
     steps.next("running the tests (release)");
     // The profile of the build, because torch's bindings take minutes to compile.

@@ -1,10 +1,10 @@
 //! Finds Python and the C++ compiler. On Debian and its kin, as root, installs what is missing; elsewhere says how.
 
-use std::path::Path;
 use std::process::Command;
 
 use crate::Failure;
-use crate::command::{quiet, run};
+use crate::command::quiet;
+use crate::packages::install;
 
 /// Python 3 of these minor versions: those that the pinned torch has wheels for.
 const MINOR_VERSIONS: std::ops::RangeInclusive<u32> = 10..=14;
@@ -80,24 +80,6 @@ pub fn require_compiler() -> Result<(), Failure> {
     Err("no C++ compiler was found as `c++`, and torch's bindings need one: on Debian and Ubuntu, \
          sudo apt-get install g++; elsewhere, install GCC or Clang, or set CXX"
         .to_owned())
-}
-
-/// Installs Debian packages when that needs nobody's password; otherwise does nothing, and whoever asked finds
-/// what it looked for still missing.
-fn install(packages: &[&str]) -> Result<(), Failure> {
-    let root = quiet(Command::new("id").arg("-u")).is_ok_and(|user| user.trim() == "0");
-    if !root || !Path::new("/usr/bin/apt-get").exists() {
-        return Ok(());
-    }
-    println!("      installing {} with apt-get", packages.join(" "));
-    let apt = || {
-        let mut command = Command::new("apt-get");
-        command.env("DEBIAN_FRONTEND", "noninteractive");
-        command
-    };
-    let remedy = "see its message above, or install the packages by hand";
-    run(apt().args(["update", "-qq"]), remedy)?;
-    run(apt().args(["install", "-y", "-qq", "--no-install-recommends"]).args(packages), remedy)
 }
 
 #[cfg(test)]

@@ -290,7 +290,7 @@ impl RunConfig {
     }
 
     /// Name and version of each library that a component of this configuration comes from, sorted.
-    fn plugins(&self) -> Vec<String> {
+    pub(crate) fn plugins(&self) -> Vec<String> {
         let operators = self.views.views.iter().flat_map(|view| &view.operators);
         let components = operators
             .map(|operator| operator.parameters.component())

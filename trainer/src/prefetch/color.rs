@@ -69,6 +69,24 @@ impl Color {
     }
 }
 
+/// The bytes, as floats that are not rounded, that [`Color::convert`] made `values` [batch, 3, rows, columns] of; on the CPU, for pictures.
+pub(crate) fn bytes_of(values: &Tensor, space: ColorSpace) -> Result<Tensor> {
+    let inverse = |matrix: &Tensor| matrix.f_to_kind(values.kind())?.f_inverse();
+    let (xyz, lab, constant) = match Color::new(space, Device::Cpu)? {
+        Color::Rgb => return Ok(values.shallow_clone()),
+        Color::YDbDr(matrix) => return mix(values, &inverse(&matrix)?),
+        Color::Lab { xyz, lab, constant } => (inverse(&xyz)?, inverse(&lab)?, constant),
+    };
+    let f = mix(&values.f_sub(&constant)?, &lab)?;
+    let cube = f.f_pow_tensor_scalar(3.0)?;
+    let line = f.f_add_scalar(-16.0 / 116.0)?.f_mul_scalar(1.0 / 7.787)?;
+    let linear = mix(&cube.f_where_self(&cube.f_gt(0.008856)?, &line)?, &xyz)?;
+    let curve =
+        linear.f_clamp_min(0.0)?.f_pow_tensor_scalar(1.0 / 2.4)?.f_mul_scalar(1.055)?.f_add_scalar(-0.055)?;
+    let rgb = curve.f_where_self(&linear.f_gt(0.0031308)?, &linear.f_mul_scalar(12.92)?)?;
+    Ok(rgb.f_mul_scalar(255.0)?)
+}
+
 /// Each pixel's channels by a matrix. Not as a convolution, for which a GPU may round its inputs to TF32.
 fn mix(image: &Tensor, matrix: &Tensor) -> Result<Tensor> {
     Ok(image.f_permute([0, 2, 3, 1])?.f_matmul(&matrix.f_tr()?)?.f_permute([0, 3, 1, 2])?)

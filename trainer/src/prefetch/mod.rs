@@ -16,6 +16,7 @@ use diptych_pipeline::{Allocate, Batch, Counters, HeapAllocator, Loader, Observe
 use tch::{Device, Kind, Tensor};
 
 use color::Color;
+pub(crate) use color::bytes_of;
 
 use crate::config::{ColorSpace, InputConfig};
 use crate::{Error, Result, native};

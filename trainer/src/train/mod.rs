@@ -17,7 +17,7 @@ use crate::checkpoint::{Checkpoints, State};
 use crate::config::{self, LossConfig, RunConfig};
 use crate::diagnostics::Verdict;
 use crate::metrics::Record;
-use crate::run_folder::{self, Begun, RunFolder, RunReport, RunState, build, now};
+use crate::run_folder::{self, Begun, RunFolder, RunReport, RunState, build, machine, now};
 use crate::{Error, Result, compose, contain};
 
 use run::{Ended, Run};
@@ -105,6 +105,8 @@ pub fn train(
         device: config.device.to_string(),
         threads,
         data_identity: identity,
+        plugins: config.plugins(),
+        machine: machine(),
         seconds: 0.0,
         images_per_second: 0.0,
         verdict: Verdict::Healthy,

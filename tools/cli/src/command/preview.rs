@@ -1,31 +1,36 @@
 //! `diptych preview`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
+use diptych_config::Document;
+use diptych_host::Registry;
 use diptych_pipeline::decode::{DecodeOptions, DecodedImage, decode};
-use diptych_pipeline::{Form, Preview, SampleData, Source, SourceConfig, Split};
-use image::imageops::{self, FilterType};
-use image::{Rgb, RgbImage};
+use diptych_pipeline::{Form, Preview, RenderedView, SampleData, Source, SourceConfig, Split, ViewSet};
+use diptych_trainer::RunConfig;
+use image::RgbImage;
 
 use super::Plugins;
 use crate::console;
+use crate::sheet::{self, Cell};
 
-/// Draw the views that an augmentation set makes of some images.
+/// Draw the views that an augmentation set makes of some images, or that a run saw.
 ///
-/// The contact sheet has a row for each image, the original first, then its views. What every operator drew is
-/// printed. The views are those that a run with the same seed sees in that epoch.
+/// The contact sheet has a row for each image, the original first, then its views with what every operator drew below. The
+/// views are those that a run with the same seed sees in that epoch, bit for bit: with the folder of a run in place of the
+/// configuration, images and seed are the run's own.
 #[derive(clap::Args)]
 #[command(
-    after_help = "Example:\n  diptych preview configs/augmentations/byol.toml --images FOLDER --out views.png"
+    after_help = "Examples:\n  diptych preview configs/augmentations/byol.toml --images FOLDER --out views.png\n  diptych preview runs/mine --sample dots/000012 --epoch 3"
 )]
 pub struct Arguments {
-    /// An augmentation set, or the configuration of a run (TOML).
+    /// An augmentation set or the configuration of a run (TOML), or the folder of a run.
     config: PathBuf,
-    /// Folder of images, tar shards, or whatever else a run's data.path may name.
+    /// Folder of images, tar shards, or whatever else a run's data.path may name [default: the run's own].
     #[arg(long, value_name = "PATH")]
-    images: PathBuf,
+    images: Option<PathBuf>,
     /// Where to write the sheet.
     #[arg(long, short, value_name = "FILE.png", default_value = "preview.png")]
     out: PathBuf,
@@ -35,43 +40,135 @@ pub struct Arguments {
     /// How many images, from the first.
     #[arg(long, default_value_t = 6, value_parser = clap::value_parser!(u16).range(1..=200))]
     count: u16,
-    /// The run's seed.
-    #[arg(long, default_value_t = 0)]
-    seed: u64,
-    /// The run's epoch.
+    /// A sample by its name (its path in the data set, with or without the suffix) or its id; may be repeated.
+    #[arg(long = "sample", value_name = "ID", conflicts_with = "count")]
+    samples: Vec<String>,
+    /// The run's seed [default: the run's own, else 0].
+    #[arg(long)]
+    seed: Option<u64>,
+    /// The run's epoch, from 0.
     #[arg(long, default_value_t = 0)]
     epoch: u64,
+    /// Also write every view as it is, pixel for pixel, as PNG files in this folder.
+    #[arg(long, value_name = "FOLDER")]
+    views: Option<PathBuf>,
 }
 
 pub fn run(arguments: Arguments, plugins: &Plugins) -> Result<ExitCode> {
-    let Arguments { config, images, out, sets, count, seed, epoch } = arguments;
     let registry = plugins.load()?;
-    let views = super::read_views(&config, &sets, &registry)?;
-    let source = SourceConfig::new(images).open(Split::Train)?;
+    let Subject { views, source, seed } = Subject::read(&arguments, &registry)?;
+    let Arguments { out, count, samples, epoch, views: folder, .. } = arguments;
     let source = source.as_ref();
+    let indices: Vec<usize> = match samples.is_empty() {
+        true => (0..source.len().min(count.into())).collect(),
+        false => samples.iter().map(|sample| find(source, sample)).collect::<Result<_>>()?,
+    };
     let mut preview = Preview::new(&views)?;
     let mut rows = Vec::new();
-    for index in 0..source.len().min(count.into()) {
-        let rendered = preview.render_sample(source, index, seed, epoch)?;
-        console::print(&format!("{}\n", source.path(index).display()));
-        let mut row = vec![original(source, index)?];
-        for view in rendered {
-            let draws: Vec<String> = view
-                .draws
-                .iter()
-                .filter_map(|(name, drew)| {
-                    drew.as_ref().map(|drew| format!("{name} {drew}").trim().to_owned())
-                })
-                .collect();
-            console::print(&format!("  {}: {}\n", view.name, draws.join(", ")));
+    for index in indices {
+        let (name, id) = (name(source, index), source.sample(index).id);
+        console::print(&format!("{name}, id {id:016x}, epoch {epoch}, seed {seed}\n"));
+        let picture = original(source, index)?;
+        let size = format!("{}x{}", picture.width(), picture.height());
+        let mut row =
+            vec![Cell { picture, heading: name.clone(), lines: vec![format!("id {id:016x}"), size] }];
+        for view in preview.render_sample(source, index, seed, epoch)? {
+            let lines = draws(&view);
+            console::print(&format!("  {}: {}\n", view.name, lines.join("; ")));
             let pixels = RgbImage::from_raw(view.size.width, view.size.height, view.pixels);
-            row.push(pixels.context("a view's pixels fit its size")?);
+            let picture = pixels.context("a view's pixels fit its size")?;
+            if let Some(folder) = &folder {
+                save(&picture, folder, &format!("{id:016x}-{}.png", view.name))?;
+            }
+            row.push(Cell { picture, heading: view.name, lines });
         }
         rows.push(row);
     }
-    sheet(&rows).save(&out).with_context(|| format!("writing {}", out.display()))?;
+    sheet::draw(&rows)?.save(&out).with_context(|| format!("writing {}", out.display()))?;
     console::print(&format!("wrote {}\n", out.display()));
     Ok(ExitCode::SUCCESS)
+}
+
+/// Whose views of which images.
+struct Subject {
+    views: ViewSet,
+    source: Arc<dyn Source>,
+    seed: u64,
+}
+
+impl Subject {
+    fn read(arguments: &Arguments, registry: &Registry) -> Result<Subject> {
+        let Arguments { config, images, sets, seed, .. } = arguments;
+        let file = if config.is_dir() { config.join("config.toml") } else { config.clone() };
+        if config.is_dir() && !file.is_file() {
+            bail!(
+                "{} holds no run: found no config.toml in it; give the folder of a run, or a TOML file",
+                config.display()
+            );
+        }
+        let document = Document::load(&file, sets)?;
+        let images =
+            images.as_ref().map(|path| SourceConfig::new(path.clone()).open(Split::Train)).transpose()?;
+        if document.has("views") {
+            let Some(source) = images else {
+                bail!(
+                    "{} is an augmentation set, which names no images: say which with --images FOLDER",
+                    config.display()
+                );
+            };
+            let views = document.read(|table| ViewSet::read(table, registry))?;
+            return Ok(Subject { views, source, seed: seed.unwrap_or(0) });
+        }
+        let run = RunConfig::read(&document, registry)?;
+        let source = match images {
+            Some(source) => source,
+            None => run.data.open().with_context(|| {
+                format!("the images of {} cannot be read; say where they are with --images", config.display())
+            })?,
+        };
+        Ok(Subject { views: run.views, source, seed: seed.unwrap_or(run.seed) })
+    }
+}
+
+/// As people type it.
+fn name(source: &dyn Source, index: usize) -> String {
+    String::from_utf8_lossy(&source.name(index)).into_owned()
+}
+
+/// The sample that `wanted` names: by its name, its path, or its id.
+fn find(source: &dyn Source, wanted: &str) -> Result<usize> {
+    let id = u64::from_str_radix(wanted, 16).ok().filter(|_| wanted.len() == 16);
+    let is_wanted = |index: &usize| {
+        source.name(*index) == wanted.as_bytes()
+            || Some(source.sample(*index).id) == id
+            || source.path(*index).ends_with(Path::new(wanted))
+    };
+    (0..source.len()).find(is_wanted).with_context(|| {
+        format!(
+            "--sample: found {wanted:?}, which none of {} samples is; expected a name as `{}`, or an id as `{:016x}`",
+            source.len(),
+            name(source, 0),
+            source.sample(0).id
+        )
+    })
+}
+
+/// What each operator drew, one line each, and last those that the coin left out.
+fn draws(view: &RenderedView) -> Vec<String> {
+    let drew = view.draws.iter().filter_map(|(name, drew)| Some(format!("{name} {}", drew.as_ref()?)));
+    let mut lines: Vec<String> = drew.map(|line| line.trim().to_owned()).collect();
+    let left_out: Vec<&str> =
+        view.draws.iter().filter(|(_, drew)| drew.is_none()).map(|(name, _)| name.as_str()).collect();
+    if !left_out.is_empty() {
+        lines.push(format!("left out: {}", left_out.join(", ")));
+    }
+    lines
+}
+
+fn save(picture: &RgbImage, folder: &Path, name: &str) -> Result<()> {
+    std::fs::create_dir_all(folder).with_context(|| format!("creating {}", folder.display()))?;
+    let path = folder.join(name);
+    picture.save(&path).with_context(|| format!("writing {}", path.display()))
 }
 
 fn original(source: &dyn Source, index: usize) -> Result<RgbImage> {
@@ -83,32 +180,4 @@ fn original(source: &dyn Source, index: usize) -> Result<RgbImage> {
     let mut decoded = DecodedImage::default();
     decode(&data.bytes, &DecodeOptions::default(), &mut decoded)?;
     RgbImage::from_raw(decoded.width, decoded.height, decoded.pixels).context("decoded pixels fit their size")
-}
-
-/// Height of a row in pixels.
-const ROW: u32 = 160;
-const GAP: u32 = 6;
-
-/// Pictures in rows, each brought to the height of a row.
-fn sheet(rows: &[Vec<RgbImage>]) -> RgbImage {
-    let rows: Vec<Vec<RgbImage>> = rows.iter().map(|row| row.iter().map(to_row_height).collect()).collect();
-    let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
-    let width_of = |column: usize| rows.iter().filter_map(|row| row.get(column)).map(RgbImage::width).max();
-    let widths: Vec<u32> = (0..columns).filter_map(width_of).collect();
-    let width = widths.iter().map(|width| width + GAP).sum::<u32>() + GAP;
-    let mut sheet = RgbImage::from_pixel(width, rows.len() as u32 * (ROW + GAP) + GAP, Rgb([255; 3]));
-    for (index, row) in rows.iter().enumerate() {
-        let mut x = GAP;
-        for (picture, width) in row.iter().zip(&widths) {
-            imageops::replace(&mut sheet, picture, x.into(), (GAP + index as u32 * (ROW + GAP)).into());
-            x += width + GAP;
-        }
-    }
-    sheet
-}
-
-fn to_row_height(picture: &RgbImage) -> RgbImage {
-    let width = (u64::from(picture.width()) * u64::from(ROW) / u64::from(picture.height())).clamp(1, 640);
-    let filter = if picture.height() < ROW { FilterType::Nearest } else { FilterType::Triangle };
-    imageops::resize(picture, width as u32, ROW, filter)
 }

@@ -1,21 +1,26 @@
-//! The charts: accuracy levels, drops from the baseline, learning curves. Drawn once as SVG for page and file, and
-//! as PNG from the file.
+//! The charts: accuracy levels, drops from the baseline, accuracy over the values of a key, learning curves. Drawn once as SVG
+//! for page and file, and as PNG from the file.
 
 pub(crate) mod axis;
 mod curves;
+mod labels;
 mod panel;
 pub(crate) mod png;
+mod scan;
+mod series;
 pub(crate) mod svg;
 
-pub use curves::curve_sets;
+pub use curves::{CurveSet, curve_sets, needs_legend};
 pub use png::RenderError;
+pub use scan::scans;
+pub use series::{ArmCurve, ArmPoint, POINTS, arm_curves};
 pub use svg::Svg;
 
 use panel::{Group, Mark, Panel, Row};
 use svg::Anchor;
 
-use crate::data::{Method, Metric, Study};
-use crate::statistics::{Sample, drop, level, random_level};
+use crate::data::{Method, Metric, Study, Unhealthy, Variant};
+use crate::statistics::{Sample, drop, interval, level, random_level};
 use crate::text::number;
 
 /// Okabe and Ito's colours, in the order in which methods take them: told apart by people with any colour vision.
@@ -39,7 +44,7 @@ pub(crate) fn file_style() -> String {
         "text{font-family:'DejaVu Sans',Verdana,sans-serif;font-size:12px;fill:#24221f}.paper{fill:#fff}\
          .soft,.tick{fill:#65615a}.grid{stroke:#e7e3dc;stroke-width:1}.axis{stroke:#8d877d;stroke-width:1}\
          .level{stroke:#8d877d;stroke-width:1;stroke-dasharray:3 3}.keyseed{fill:#8d877d;fill-opacity:.6}\
-         .keymean{fill:#65615a}.keypublished{fill:none;stroke:#65615a;stroke-width:1.6}",
+         .keymean{fill:#65615a}.keyinterval{fill:#8d877d;fill-opacity:.3}.keypublished{fill:none;stroke:#65615a;stroke-width:1.6}",
     );
     css.push_str(SHARED_STYLE);
     for (index, (light, _)) in COLORS.iter().enumerate() {
@@ -50,9 +55,10 @@ pub(crate) fn file_style() -> String {
 
 /// What page and file have in common: sizes, widths, opacities.
 pub const SHARED_STYLE: &str = ".title{font-size:15px;font-weight:bold}.big{font-size:20px;font-weight:bold}\
-    .tick{font-size:11px}.value{font-weight:bold}.seed{fill-opacity:.55}.range{stroke-width:2;stroke-opacity:.45}\
+    .tick{font-size:11px}.name{font-size:11px;font-weight:bold}.value{font-weight:bold}.seed{fill-opacity:.55}.range{stroke-width:2;stroke-opacity:.45}\
     .thread{fill:none;stroke-width:1.2;stroke-opacity:.4}.published{fill:none;stroke-width:1.6}\
-    .curve{fill:none;stroke-width:1.3;stroke-opacity:.8}\
+    .published.thread{stroke-width:1;stroke-dasharray:2 4;stroke-opacity:.6}.interval{fill-opacity:.22}\
+    polyline.curve{fill:none;stroke-width:1.6}.band{fill-opacity:.16}.scan{fill:none;stroke-width:1.6}\
     .pairs{fill:none;stroke-width:1.1;stroke-opacity:.7;stroke-dasharray:4 3}";
 
 /// The colour of a method, by its place among the study's methods.
@@ -68,10 +74,17 @@ pub struct Chart {
     pub description: String,
 }
 
-fn rows(study: &Study, sample: impl Fn(&str) -> (Sample, Option<f64>)) -> Vec<Row> {
+/// A row per method with what `sample` answers for it: values, their interval, the published value.
+fn rows(
+    study: &Study,
+    variant: &Variant,
+    sample: impl Fn(&str) -> (Sample, Option<(f64, f64)>, Option<f64>),
+) -> Vec<Row> {
     let row = |method: &Method| {
-        let (sample, published) = sample(&method.id);
-        Row { color: color(study, &method.id), label: method.label.clone(), sample, published }
+        let (sample, interval, published) = sample(&method.id);
+        let note = study.unhealthy(&method.id, &variant.id).map_or(String::new(), Unhealthy::text);
+        let color = color(study, &method.id);
+        Row { color, label: method.label.clone(), sample, interval, published, note }
     };
     study.methods.iter().map(row).collect()
 }
@@ -81,7 +94,8 @@ fn describe(panel: &Panel, unit: &str) -> String {
     for group in &panel.groups {
         let rows = group.rows.iter().map(|row| match (row.sample.mean(), row.sample.range()) {
             (Some(mean), Some((low, high))) => {
-                format!("{} {}{unit} ({} to {})", row.label, number(mean), number(low), number(high))
+                let note = if row.note.is_empty() { String::new() } else { format!(", {}", row.note) };
+                format!("{} {}{unit} ({} to {}{note})", row.label, number(mean), number(low), number(high))
             }
             _ => format!("{} missing", row.label),
         });
@@ -97,7 +111,7 @@ fn describe(panel: &Panel, unit: &str) -> String {
 pub fn levels(study: &Study, metric: &Metric) -> Chart {
     let groups = study.variants.iter().map(|variant| Group {
         label: variant.label.clone(),
-        rows: rows(study, |method| (level(study, &metric.id, method, &variant.id), None)),
+        rows: rows(study, variant, |method| (level(study, &metric.id, method, &variant.id), None, None)),
     });
     let mut levels = Vec::new();
     levels.extend(study.chance.map(|chance| (chance * 100.0, format!("chance {}", number(chance * 100.0)))));
@@ -124,15 +138,20 @@ pub fn drops(study: &Study, metric: &Metric) -> Chart {
         .iter()
         .map(|variant| Group {
             label: variant.label.clone(),
-            rows: rows(study, |method| {
-                let published =
-                    study.reference_drop(method, &variant.id).filter(|_| variant.id != study.baseline);
-                (drop(study, &metric.id, method, &variant.id), published)
+            rows: rows(study, variant, |method| {
+                let compared = variant.id != study.baseline;
+                let sample = drop(study, &metric.id, method, &variant.id);
+                let interval = sample.interval().filter(|_| compared);
+                (sample, interval, study.reference_drop(method, &variant.id).filter(|_| compared))
             }),
         })
         .collect();
     let mut key = vec![(Mark::Seed, "one seed".into()), (Mark::Mean, "mean".into())];
-    if groups.iter().flat_map(|group| &group.rows).any(|row| row.published.is_some()) {
+    let rows = || groups.iter().flat_map(|group| &group.rows);
+    if rows().any(|row| row.interval.is_some()) {
+        key.push((Mark::Interval, format!("{:.0} % interval", interval::CONFIDENCE * 100.0)));
+    }
+    if rows().any(|row| row.published.is_some()) {
         key.push((Mark::Published, short_source(study)));
     }
     let panel = Panel {
@@ -154,33 +173,61 @@ fn short_source(study: &Study) -> String {
     source.split([':', ',', '(']).next().unwrap_or(source).trim().to_string()
 }
 
-/// Both panels side by side, for a file of its own.
-pub struct ChartFiles {
+/// A drawing for a file of its own.
+pub struct ChartFile {
+    /// Of the files, without suffix.
+    pub name: &'static str,
     /// The drawing as an SVG file.
     pub svg: String,
     /// The same as a PNG file.
     pub png: Vec<u8>,
 }
 
-/// Draws the study's main metric; `None` for a study without a metric.
-pub fn files(study: &Study) -> Result<Option<ChartFiles>, RenderError> {
-    let Some(metric) = study.main_metric() else { return Ok(None) };
-    let (left, right) = (levels(study, metric), drops(study, metric));
+/// Draws the study's main metric, both panels side by side with what goes over the values of a key below, and the curves;
+/// nothing of what the study does not have.
+pub fn files(study: &Study) -> Result<Vec<ChartFile>, RenderError> {
+    let charts = study.main_metric().map(|metric| ("charts", panels(study, metric)));
+    let curves = curves::drawing(study, &study.title).map(|chart| ("curves", chart));
+    let file = |(name, chart): (&'static str, Chart)| {
+        let svg = chart.svg.file(&file_style(), &chart.description);
+        let png = png::render(&svg, scale(&chart.svg))?;
+        Ok(ChartFile { name, svg, png })
+    };
+    charts.into_iter().chain(curves).map(file).collect()
+}
+
+/// Twice the natural size, for screens with small pixels; less for what would become a huge picture.
+fn scale(svg: &Svg) -> f32 {
+    const MOST_PIXELS: f64 = 8e6;
+    (MOST_PIXELS / (svg.width * svg.height)).sqrt().clamp(0.5, 2.0) as f32
+}
+
+fn panels(study: &Study, metric: &Metric) -> Chart {
     const MARGIN: f64 = 28.0;
+    let (left, right) = (levels(study, metric), drops(study, metric));
+    let more = scans(study, metric);
     let width = left.svg.width + right.svg.width + 3.0 * MARGIN;
-    let height = left.svg.height.max(right.svg.height) + 2.0 * MARGIN + 34.0;
-    let mut both = Svg::new(width, height);
-    both.text("big", (MARGIN, MARGIN + 16.0), Anchor::Start, &study.title);
-    both.place((MARGIN, MARGIN + 44.0), &left.svg);
-    both.place((left.svg.width + 2.0 * MARGIN, MARGIN + 44.0), &right.svg);
-    let svg = both.file(&file_style(), &format!("{} {}", left.description, right.description));
-    let png = png::render(&svg, 2.0)?;
-    Ok(Some(ChartFiles { svg, png }))
+    let top = MARGIN + 44.0;
+    let below = top + left.svg.height.max(right.svg.height) + MARGIN;
+    let row = |index: usize| below + (index / 2) as f64 * (more[index].svg.height + MARGIN);
+    let mut all =
+        Svg::new(width, more.iter().map(|chart| chart.svg.height + MARGIN).step_by(2).sum::<f64>() + below);
+    all.text("big", (MARGIN, MARGIN + 16.0), Anchor::Start, &study.title);
+    all.place((MARGIN, top), &left.svg);
+    all.place((left.svg.width + 2.0 * MARGIN, top), &right.svg);
+    for (index, chart) in more.iter().enumerate() {
+        let x = if index % 2 == 0 { MARGIN } else { left.svg.width + 2.0 * MARGIN };
+        all.place((x, row(index)), &chart.svg);
+    }
+    let words: Vec<&str> =
+        [&left, &right].into_iter().chain(&more).map(|chart| &*chart.description).collect();
+    Chart { svg: all, description: words.join(" ") }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::data::{Run, Verdict};
     use crate::example;
 
     #[test]
@@ -208,11 +255,34 @@ mod tests {
         let svg = chart.svg.inline("");
         assert_eq!((svg.matches(" seed\"").count(), svg.matches(" published\"").count()), (24, 6));
         assert!(svg.contains("SimCLR, crop only, published: 27.6"), "{svg}");
+        assert_eq!(svg.matches(" interval\"").count(), 6);
+        assert!(svg.contains("SimCLR, crop only, interval: 58.1 to 66.1"), "{svg}");
         assert!(
             chart
                 .description
                 .contains("crop only: BYOL 12.5 points (8.0 to 16.9), SimCLR 61.8 points (58.1 to 66.1).")
         );
+    }
+
+    #[test]
+    fn a_collapsed_arm_is_labelled_in_both_charts_and_told_in_words() {
+        let mut study = example::study();
+        let of_arm = |run: &&mut Run| (&*run.method, &*run.variant) == ("byol", "crop_only");
+        study.runs.iter_mut().filter(of_arm).for_each(|run| run.verdict = Some(Verdict::Collapsed));
+        for chart in [levels(&study, &study.metrics[0]), drops(&study, &study.metrics[0])] {
+            let svg = chart.svg.inline("");
+            assert_eq!(svg.matches(" collapsed</text>").count(), 1, "{svg}");
+            assert!(chart.description.contains(", collapsed)"), "{}", chart.description);
+        }
+    }
+
+    #[test]
+    fn a_long_list_has_its_axis_at_both_ends_and_no_threads() {
+        let mut study = example::study();
+        let more = (0..20).map(|index| Variant { id: format!("v{index}"), ..Variant::default() });
+        study.variants.extend(more);
+        let svg = levels(&study, &study.metrics[0]).svg.inline("");
+        assert_eq!((svg.matches(">80</text>").count(), svg.matches(" thread\"").count()), (2, 0), "{svg}");
     }
 
     #[test]
@@ -227,10 +297,16 @@ mod tests {
     #[test]
     fn files_are_the_same_every_time_and_draw_text_without_the_machines_fonts() {
         let study = example::study();
-        let [first, second] = [(); 2].map(|()| files(&study).unwrap().unwrap());
-        assert_eq!((&first.svg, &first.png), (&second.svg, &second.png));
+        let drawn = |study: &Study| -> Vec<(&str, String, Vec<u8>)> {
+            files(study).unwrap().into_iter().map(|file| (file.name, file.svg, file.png)).collect()
+        };
+        let first = drawn(&study);
+        assert_eq!(first.iter().map(|file| file.0).collect::<Vec<_>>(), ["charts", "curves"]);
+        assert_eq!(first, drawn(&study));
         let mut silent = study.clone();
         silent.title = String::new();
-        assert_ne!(files(&silent).unwrap().unwrap().png, first.png, "the title draws nothing");
+        for (with, without) in first.iter().zip(drawn(&silent)) {
+            assert_ne!(with.2, without.2, "the title draws nothing in {}", with.0);
+        }
     }
 }

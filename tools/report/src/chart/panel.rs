@@ -12,6 +12,8 @@ const ROW: f64 = 21.0;
 /// Height of a line of a label.
 const LINE: f64 = 15.0;
 const GROUP_GAP: f64 = 15.0;
+/// More variants than these are a list: lines from one to the next say nothing, and the axis is out of sight at its end.
+const MOST_IN_SIGHT: usize = 10;
 /// Of the 12-pixel font that labels are set in, with some slack.
 const CHARACTER: f64 = 7.3;
 const LABEL_CHARACTERS: usize = 16;
@@ -44,8 +46,12 @@ pub struct Row {
     pub color: usize,
     pub label: String,
     pub sample: Sample,
+    /// Of the mean, where it is to be shown.
+    pub interval: Option<(f64, f64)>,
     /// Published value, in the same unit.
     pub published: Option<f64>,
+    /// What must be known of it: that it collapsed. May be empty.
+    pub note: String,
 }
 
 /// Kinds of marks.
@@ -53,6 +59,7 @@ pub struct Row {
 pub enum Mark {
     Seed,
     Mean,
+    Interval,
     Published,
 }
 
@@ -71,6 +78,18 @@ impl Group {
 }
 
 impl Panel {
+    /// `SimCLR 37.2 collapsed`; a study of one method need not repeat its name.
+    fn label_of(&self, row: &Row) -> String {
+        let value = row.sample.mean().map_or("missing".to_string(), number);
+        let alone = self.groups.iter().all(|group| group.rows.len() == 1);
+        let name = if alone { "" } else { &row.label };
+        format!("{name} {value} {}", row.note).trim().to_string()
+    }
+
+    fn is_list(&self) -> bool {
+        self.groups.len() > MOST_IN_SIGHT
+    }
+
     fn values(&self) -> impl Iterator<Item = f64> {
         let rows = self.groups.iter().flat_map(|group| &group.rows);
         let rows =
@@ -83,12 +102,12 @@ impl Panel {
         let label = self.groups.iter().flat_map(|group| wrap(&group.label, LABEL_CHARACTERS));
         let left = label.map(|line| line.chars().count()).max().unwrap_or(0).min(LABEL_CHARACTERS + 6);
         let rows = self.groups.iter().flat_map(|group| &group.rows);
-        let right = rows.map(|row| row.label.chars().count() + 7).max().unwrap_or(0).min(24);
+        let right = rows.map(|row| self.label_of(row).chars().count() + 2).max().unwrap_or(0).min(30);
         (left as f64 * CHARACTER + 14.0, WIDTH - right as f64 * CHARACTER)
     }
 
     pub fn draw(&self) -> Svg {
-        let top = 56.0 + self.head_lines as f64 * 15.0;
+        let top = 56.0 + self.head_lines as f64 * 15.0 + if self.is_list() { 16.0 } else { 0.0 };
         let bottom = top + self.groups.iter().map(|group| group.height() + GROUP_GAP).sum::<f64>();
         let mut svg = Svg::new(WIDTH, bottom + 82.0);
         let (left, right) = self.edges();
@@ -98,7 +117,9 @@ impl Panel {
         svg.text("soft", (0.0, 35.0), Anchor::Start, &self.subtitle);
         self.draw_axis(&mut svg, &axis, top, bottom);
         self.draw_levels(&mut svg, &axis, bottom);
-        self.draw_connections(&mut svg, &axis, top);
+        if !self.is_list() {
+            self.draw_connections(&mut svg, &axis, top);
+        }
         let mut y = top + GROUP_GAP / 2.0;
         for group in &self.groups {
             let lines = wrap(&group.label, LABEL_CHARACTERS);
@@ -108,7 +129,10 @@ impl Panel {
                 svg.text("label", (0.0, first + index as f64 * LINE), Anchor::Start, line);
             }
             for (row, place) in group.rows.iter().zip(group.places(y)) {
-                row.draw(&mut svg, &axis, place, right, &group.label);
+                row.draw(&mut svg, &axis, place, &group.label);
+                let class =
+                    if row.sample.n() > 0 { format!("fill{} value", row.color) } else { "tick".into() };
+                svg.text(&class, (right + 8.0, place + 4.0), Anchor::Start, &self.label_of(row));
             }
             y += group.height() + GROUP_GAP;
         }
@@ -122,6 +146,9 @@ impl Panel {
             let class = if tick.abs() < 1e-9 { "axis" } else { "grid" };
             svg.line(class, (x, top), (x, bottom));
             svg.text("tick", (x, bottom + 16.0), Anchor::Middle, &axis.label(tick));
+            if self.is_list() {
+                svg.text("tick", (x, top - 4.0), Anchor::Middle, &axis.label(tick));
+            }
         }
         let (left, right) = self.edges();
         svg.text("soft", ((left + right) / 2.0, bottom + 36.0), Anchor::Middle, &self.axis_label);
@@ -135,14 +162,27 @@ impl Panel {
         }
     }
 
-    /// A thin line through the means of each method: where two of them cross, the ranking does.
+    /// A thin line through the means of each method, and a dashed one through what was published: where two of them cross, the
+    /// ranking does.
     fn draw_connections(&self, svg: &mut Svg, axis: &Axis, top: f64) {
+        self.draw_connection(svg, axis, top, "thread", |row| row.sample.mean());
+        self.draw_connection(svg, axis, top, "published thread", |row| row.published);
+    }
+
+    fn draw_connection(
+        &self,
+        svg: &mut Svg,
+        axis: &Axis,
+        top: f64,
+        class: &str,
+        value: impl Fn(&Row) -> Option<f64>,
+    ) {
         let mut lines: Vec<(usize, Vec<(f64, f64)>)> = Vec::new();
         let mut y = top + GROUP_GAP / 2.0;
         for group in &self.groups {
             for (row, place) in group.rows.iter().zip(group.places(y)) {
-                if let Some(mean) = row.sample.mean() {
-                    let place = (axis.at(mean), place);
+                if let Some(value) = value(row) {
+                    let place = (axis.at(value), place);
                     match lines.iter_mut().find(|(color, _)| *color == row.color) {
                         Some((_, places)) => places.push(place),
                         None => lines.push((row.color, vec![place])),
@@ -152,7 +192,7 @@ impl Panel {
             y += group.height() + GROUP_GAP;
         }
         for (color, places) in lines.iter().filter(|(_, places)| places.len() > 1) {
-            svg.polyline(&format!("stroke{color} thread"), places, "");
+            svg.polyline(&format!("stroke{color} {class}"), places, "");
         }
     }
 
@@ -163,6 +203,9 @@ impl Panel {
             match mark {
                 Mark::Seed => svg.circle("keyseed", place, 3.6, ""),
                 Mark::Mean => svg.rectangle("keymean", (place.0 - 2.0, place.1 - 7.0), (4.0, 14.0), ""),
+                Mark::Interval => {
+                    svg.rectangle("keyinterval", (place.0 - 6.0, place.1 - 5.0), (13.0, 10.0), "")
+                }
                 Mark::Published => svg.circle("keypublished", place, 4.6, ""),
             }
             svg.text("tick", (x + 16.0, y), Anchor::Start, text);
@@ -172,38 +215,33 @@ impl Panel {
 }
 
 impl Row {
-    fn draw(&self, svg: &mut Svg, axis: &Axis, y: f64, right: f64, variant: &str) {
+    fn draw(&self, svg: &mut Svg, axis: &Axis, y: f64, variant: &str) {
         let color = self.color;
-        let label = (right + 8.0, y + 4.0);
+        let hint = |what: &str, value: f64| format!("{}, {variant}, {what}: {}", self.label, number(value));
+        if let Some((low, high)) = self.interval {
+            let (from, to) = (axis.at(low), axis.at(high));
+            let text = format!("{}, {variant}, interval: {} to {}", self.label, number(low), number(high));
+            svg.rectangle(
+                &format!("fill{color} interval"),
+                (from, y - 5.0),
+                ((to - from).max(1.0), 10.0),
+                &text,
+            );
+        }
         if let Some((low, high)) = self.sample.range() {
             svg.line(&format!("stroke{color} range"), (axis.at(low), y), (axis.at(high), y));
         }
         for (seed, value) in &self.sample.values {
-            let hint = format!("{}, {variant}, seed {seed}: {}", self.label, number(*value));
-            svg.circle(&format!("fill{color} seed"), (axis.at(*value), y), 3.6, &hint);
+            let place = (axis.at(*value), y);
+            svg.circle(&format!("fill{color} seed"), place, 3.6, &hint(&format!("seed {seed}"), *value));
         }
         if let Some(published) = self.published {
-            let hint = format!("{}, {variant}, published: {}", self.label, number(published));
-            svg.circle(&format!("stroke{color} published"), (axis.at(published), y), 4.6, &hint);
+            let place = (axis.at(published), y);
+            svg.circle(&format!("stroke{color} published"), place, 4.6, &hint("published", published));
         }
-        match self.sample.mean() {
-            Some(mean) => {
-                let hint =
-                    format!("{}, {variant}, mean of n = {}: {}", self.label, self.sample.n(), number(mean));
-                svg.rectangle(
-                    &format!("fill{color} mean"),
-                    (axis.at(mean) - 2.0, y - 7.0),
-                    (4.0, 14.0),
-                    &hint,
-                );
-                svg.text(
-                    &format!("fill{color} value"),
-                    label,
-                    Anchor::Start,
-                    &format!("{} {}", self.label, number(mean)),
-                );
-            }
-            None => svg.text("tick", label, Anchor::Start, &format!("{} missing", self.label)),
+        if let Some(mean) = self.sample.mean() {
+            let hint = hint(&format!("mean of n = {}", self.sample.n()), mean);
+            svg.rectangle(&format!("fill{color} mean"), (axis.at(mean) - 2.0, y - 7.0), (4.0, 14.0), &hint);
         }
     }
 }

@@ -60,13 +60,11 @@ impl Svg {
     }
 
     pub fn polyline(&mut self, class: &str, points: &[(f64, f64)], hint: &str) {
-        let points: Vec<String> =
-            points.iter().map(|(x, y)| format!("{},{}", round(*x), round(*y))).collect();
-        self.hinted(
-            &format!("<polyline class=\"{class}\" points=\"{}\"", points.join(" ")),
-            "polyline",
-            hint,
-        );
+        self.hinted(&format!("<polyline class=\"{class}\" points=\"{}\"", list(points)), "polyline", hint);
+    }
+
+    pub fn polygon(&mut self, class: &str, points: &[(f64, f64)]) {
+        self.push(format_args!("<polygon class=\"{class}\" points=\"{}\"/>", list(points)));
     }
 
     pub fn text(&mut self, class: &str, (x, y): (f64, f64), anchor: Anchor, text: &str) {
@@ -123,6 +121,13 @@ impl Svg {
     fn push(&mut self, element: std::fmt::Arguments<'_>) {
         writeln!(self.body, "{element}").expect("writing to a String cannot fail");
     }
+}
+
+/// Lines have many points, and are a pixel wide: one decimal is enough.
+fn list(points: &[(f64, f64)]) -> String {
+    let short = |value: f64| (value * 10.0).round() / 10.0 + 0.0;
+    let points: Vec<String> = points.iter().map(|(x, y)| format!("{},{}", short(*x), short(*y))).collect();
+    points.join(" ")
 }
 
 /// Two decimals are finer than any screen, and keep files small and equal on every machine.

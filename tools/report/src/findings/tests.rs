@@ -1,6 +1,7 @@
 //! Sentences for studies of which each changes the example in one way.
 
 use super::*;
+use crate::data::Verdict;
 use crate::example;
 
 /// The example with each score replaced by what `change` makes of it.
@@ -150,4 +151,15 @@ fn a_study_without_results_says_so() {
         "Nothing can be compared with the baseline yet: 0 of 24 runs have finished."
     );
     assert!(findings.notes.iter().any(|note| note.starts_with("24 of 24 runs are missing")));
+}
+
+#[test]
+fn an_arm_that_collapsed_is_named_with_the_number_of_seeds() {
+    let mut study = example::study();
+    assert!(findings(&study).notes.iter().all(|note| !note.contains("not healthy")));
+    for run in study.runs.iter_mut().filter(|run| run.variant == "crop_only" && run.method == "byol") {
+        run.verdict = Some(if run.seed == 0 { Verdict::Collapsed } else { Verdict::Healthy });
+    }
+    let notes = findings(&study).notes.join("\n");
+    assert!(notes.contains("not healthy: BYOL with “crop only” (1 of 3 collapsed)."), "{notes}");
 }

@@ -1,6 +1,6 @@
 //! What one needs to trust the page: how the arms differ, every run, and where the numbers come from.
 
-use crate::data::{Run, Study};
+use crate::data::{ArmDifference, Run, Study, Verdict};
 use crate::text::{duration, escape, number};
 
 pub fn section(study: &Study) -> String {
@@ -49,27 +49,43 @@ fn missing(study: &Study, runs: &[&Run]) -> String {
     rows.collect()
 }
 
+/// One table for each arm that others are compared with: key, its value, the other's value.
 fn differences(study: &Study) -> String {
-    let mut tables = String::new();
+    let mut lefts: Vec<&str> = Vec::new();
     for difference in &study.differences {
-        let rows = difference.keys.iter().map(|(key, left, right)| {
-            format!(
-                "<tr><td><code>{}</code></td><td><code>{}</code></td><td><code>{}</code></td></tr>\n",
-                escape(key),
-                escape(left),
-                escape(right)
-            )
-        });
-        tables.push_str(&format!(
-            "<div class=\"wide\"><table><thead><tr><th>key</th><th>{}</th><th>{}</th></tr></thead><tbody>{}</tbody></table></div><br>\n",
-            escape(&difference.left),
-            escape(&difference.right),
-            rows.collect::<String>()
-        ));
+        if !lefts.contains(&&*difference.left) {
+            lefts.push(&difference.left);
+        }
     }
+    let table = |left: &&str| {
+        let of_left = study.differences.iter().filter(|difference| difference.left == **left);
+        format!(
+            "<div class=\"wide\"><table class=\"first\"><thead><tr><th scope=\"col\">arm</th><th scope=\"col\">key</th><th scope=\"col\">{}</th>\
+             <th scope=\"col\">this arm</th></tr></thead>{}</table></div>\n",
+            escape(left),
+            of_left.map(arm_rows).collect::<String>()
+        )
+    };
     format!(
-        "<details id=\"differences\"><summary>In what the arms' configurations differ</summary>\n<div>{tables}</div></details>\n"
+        "<details id=\"differences\"><summary>In what the arms' configurations differ</summary>\n{}</details>\n",
+        lefts.iter().map(table).collect::<String>()
     )
+}
+
+/// The rows of one arm, its name before the first.
+fn arm_rows(difference: &ArmDifference) -> String {
+    let code = |text: &str| format!("<td><code>{}</code></td>", escape(text));
+    let mut rows: Vec<String> = difference
+        .keys
+        .iter()
+        .map(|(key, left, right)| format!("{}{}{}</tr>\n", code(key), code(left), code(right)))
+        .collect();
+    if rows.is_empty() {
+        rows.push("<td colspan=\"3\">nothing: the resolved configurations are the same</td></tr>\n".into());
+    }
+    let name =
+        format!("<th scope=\"rowgroup\" rowspan=\"{}\">{}</th>", rows.len(), escape(&difference.right));
+    format!("<tbody><tr>{name}{}</tbody>\n", rows.join("<tr>"))
 }
 
 fn runs(study: &Study) -> String {
@@ -91,19 +107,46 @@ fn runs(study: &Study) -> String {
             .collect();
         let text = |value: &Option<String>| value.as_deref().map_or("\u{2013}".to_string(), escape);
         rows.push_str(&format!(
-            "<tr><td>{}</td><td>{}</td><td class=\"n\">{}</td>{scores}<td>{}</td><td class=\"n\">{}</td><td>{}</td><td><code>{}</code></td></tr>\n",
+            "<tr><td>{}</td><td>{}</td><td class=\"n\">{}</td>{scores}<td>{}</td><td>{}</td><td class=\"n\">{}</td><td>{}</td><td>{}</td><td><code>{}</code></td></tr>\n",
             escape(study.method_label(&run.method)),
             escape(study.variant_label(&run.variant)),
             run.seed,
             run.stopped.as_deref().map_or(run.state.text().to_string(), escape),
+            run.verdict.map_or("\u{2013}", Verdict::text),
             run.seconds.map_or("\u{2013}".into(), duration),
             text(&run.started),
+            text(&run.ended),
             text(&run.fingerprint),
         ));
     }
     format!(
         "<details id=\"runs\"><summary>All {} runs</summary>\n<div class=\"wide\"><table><thead><tr><th>method</th><th>variant</th><th class=\"n\">seed</th>{heads}\
-         <th>state</th><th class=\"n\">training</th><th>started</th><th>fingerprint</th></tr></thead><tbody>{rows}</tbody></table></div></details>\n",
+         <th>state</th><th>representation</th><th class=\"n\">training</th><th>started</th><th>ended</th><th>fingerprint</th></tr></thead><tbody>{rows}</tbody></table></div></details>\n",
         study.runs.len()
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::example;
+
+    #[test]
+    fn arms_that_are_compared_with_the_same_one_share_a_table() {
+        let mut study = example::study();
+        let difference = |left: &str, right: &str, keys: &[&str]| ArmDifference {
+            left: left.into(),
+            right: right.into(),
+            keys: keys.iter().map(|key| (key.to_string(), "1".into(), "<2>".into())).collect(),
+        };
+        study.differences = vec![
+            difference("BYOL", "SimCLR", &["target"]),
+            difference("BYOL, baseline", "BYOL, a", &["x", "y"]),
+            difference("BYOL, baseline", "BYOL, b", &[]),
+        ];
+        let html = differences(&study);
+        assert_eq!((html.matches("<table").count(), html.matches("<tbody>").count()), (2, 3));
+        assert!(html.contains("rowspan=\"2\">BYOL, a</th><td><code>x</code></td><td><code>1</code></td><td><code>&lt;2&gt;</code>"), "{html}");
+        assert!(html.contains("BYOL, b</th><td colspan=\"3\">nothing"), "{html}");
+    }
 }

@@ -1,10 +1,9 @@
 //! The page: one file without any resource but itself, readable on a phone, in the dark and on paper.
 
 mod appendix;
+mod curves;
 mod tables;
-
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
+mod views;
 
 use crate::chart::{self, COLORS, Chart, SHARED_STYLE};
 use crate::data::Study;
@@ -19,8 +18,8 @@ pub fn page(study: &Study) -> String {
     body.push_str(&charts(study));
     body.push_str(&findings_section(study, &found));
     body.push_str(&tables::section(study));
-    body.push_str(&sheets(study));
-    body.push_str(&curves(study));
+    body.push_str(&views::section(study));
+    body.push_str(&curves::section(study));
     body.push_str(&appendix::section(study));
     body.push_str("</main>\n");
     body.push_str(&footer(study));
@@ -97,7 +96,14 @@ fn figure(chart: &Chart) -> String {
 fn charts(study: &Study) -> String {
     let Some(metric) = study.main_metric() else { return String::new() };
     let (levels, drops) = (chart::levels(study, metric), chart::drops(study, metric));
-    format!("<div class=\"diptych\" id=\"charts\">\n{}{}</div>\n", figure(&levels), figure(&drops))
+    let scans: String = chart::scans(study, metric).iter().map(figure).collect();
+    let scans = if scans.is_empty() { scans } else { format!("<div class=\"scans\">\n{scans}</div>\n") };
+    format!(
+        "<div id=\"charts\">\n{scans}<div class=\"diptych\">\n{}{}</div>\n<p class=\"note\">The numbers behind these charts are in the \
+         <a href=\"#tables\">tables</a>; the figures of single seeds show under the pointer.</p></div>\n",
+        figure(&levels),
+        figure(&drops)
+    )
 }
 
 fn findings_section(study: &Study, found: &Findings) -> String {
@@ -123,28 +129,6 @@ fn findings_section(study: &Study, found: &Findings) -> String {
     )
 }
 
-fn sheets(study: &Study) -> String {
-    if study.sheets.is_empty() {
-        return String::new();
-    }
-    let sheets = study.sheets.iter().map(|sheet| {
-        format!(
-            "<figure><img src=\"data:image/png;base64,{}\" width=\"{}\" height=\"{}\" alt=\"{}\">\
-             <figcaption><b>{}</b></figcaption></figure>\n",
-            STANDARD.encode(&sheet.png),
-            sheet.width,
-            sheet.height,
-            escape(&sheet.description),
-            escape(&sheet.label)
-        )
-    });
-    format!(
-        "<section id=\"views\"><h2>What the encoder saw</h2>\n<p class=\"note\">The same images with the same draws in every variant: \
-         the original, then its two views. Whatever differs between the sheets is what the variant changed.</p>\n<div class=\"sheets\">\n{}</div></section>\n",
-        sheets.collect::<String>()
-    )
-}
-
 fn legend(study: &Study) -> String {
     let methods = study.methods.iter().map(|method| {
         let color = chart::color(study, &method.id);
@@ -153,25 +137,10 @@ fn legend(study: &Study) -> String {
     format!("<p class=\"legend\">{}</p>\n", methods.collect::<String>())
 }
 
-fn curves(study: &Study) -> String {
-    let sets = chart::curve_sets(study);
-    if sets.is_empty() {
-        return String::new();
-    }
-    let figures = sets.iter().map(|set| {
-        let plots: String = set.plots.iter().map(|plot| plot.svg.inline(&plot.description) + "\n").collect();
-        format!("<h3>{}</h3>\n<div class=\"small\">{plots}</div>\n", escape(set.title))
-    });
-    format!(
-        "<section id=\"curves\"><h2>On the way</h2>\n<p class=\"note\">One line per run, over the optimizer's steps; axes are shared within a row.</p>\n{}{}</section>\n",
-        legend(study),
-        figures.collect::<String>()
-    )
-}
-
 fn footer(study: &Study) -> String {
     format!(
-        "<footer><p>Made by diptych {} from {} under {}. Beside this page: results.csv, differences.csv, results.md, charts.svg and charts.png.</p></footer>\n",
+        "<footer><p>Made by diptych {} from {} under {}. Beside this page: results, differences and curves as CSV and Parquet, results.md, \
+         and the charts and curves as SVG and PNG.</p></footer>\n",
         env!("CARGO_PKG_VERSION"),
         if study.runs.len() == 1 { "one run".to_string() } else { format!("{} runs", study.runs.len()) },
         seeds(study.seeds.len())
@@ -188,8 +157,8 @@ mod tests {
     fn the_page_loads_nothing_from_anywhere() {
         let mut study = example::study();
         study.sheets.push(Sheet {
-            label: "baseline".into(),
-            png: vec![1, 2, 3],
+            image: vec![1, 2, 3],
+            media_type: "image/webp".into(),
             width: 4,
             height: 4,
             ..Sheet::default()
@@ -202,7 +171,7 @@ mod tests {
         for forbidden in ["<script", "@import", "url(", "<link rel=\"stylesheet", "srcset", "<iframe"] {
             assert!(!page.contains(forbidden), "{forbidden}");
         }
-        assert!(page.contains("data:image/png;base64,AQID"));
+        assert!(page.contains("data:image/webp;base64,AQID"));
     }
 
     #[test]
@@ -211,7 +180,7 @@ mod tests {
         let page = page(&study);
         let metric_marks = page.matches(" seed\"").count();
         assert_eq!(metric_marks, 24 + 24);
-        assert_eq!(page.matches(" curve\"").count(), 3 * 24);
+        assert_eq!(page.matches("<polyline class=\"stroke0 curve\"").count(), 3 * 4);
         for run in &study.runs {
             assert!(page.contains(run.fingerprint.as_ref().unwrap()));
         }
@@ -221,14 +190,14 @@ mod tests {
     fn every_picture_has_a_text_alternative() {
         let mut study = example::study();
         study.sheets.push(Sheet {
-            label: "baseline".into(),
+            arms: vec![("byol".into(), "baseline".into())],
             description: "two stripes".into(),
             ..Sheet::default()
         });
         let page = page(&study);
         assert_eq!(page.matches("<svg").count(), page.matches("role=\"img\" aria-label=\"").count());
         assert!(!page.contains("aria-label=\"\""));
-        assert!(page.contains("alt=\"two stripes\""));
+        assert!(page.contains("alt=\"Contact sheet of baseline: two stripes\""));
     }
 
     #[test]

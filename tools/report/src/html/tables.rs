@@ -11,7 +11,7 @@ pub fn section(study: &Study) -> String {
     }
     let mut html = String::from("<section id=\"tables\"><h2>The numbers</h2>\n");
     html.push_str(&format!(
-        "<p class=\"note\">Mean over {}, with the range beneath, and of drops the {:.0}\u{a0}% bootstrap interval where at least {} paired seeds give one. \
+        "<p class=\"note\">Mean over seeds (n = {}), with the range beneath, and of drops the {:.0}\u{a0}% bootstrap interval where at least {} paired seeds give one. \
          A drop is the baseline's accuracy minus the variant's under the same seed.</p>\n",
         study.seeds_behind(),
         interval::CONFIDENCE * 100.0,
@@ -55,24 +55,22 @@ fn class(first: bool) -> &'static str {
     if first { "n g" } else { "n" }
 }
 
-fn cell(sample: &Sample, planned: usize, first: bool) -> String {
+/// Mean, range and n.
+fn cell(sample: &Sample, first: bool) -> String {
     let class = class(first);
     let (Some(mean), Some((low, high))) = (sample.mean(), sample.range()) else {
         return format!("<td class=\"{class}\">\u{2013}</td>");
     };
-    let mut below = match sample.n() {
+    let below = match sample.n() {
         1 => "one seed".to_string(),
-        _ => format!("{} to {}", number(low), number(high)),
+        n => format!("{} to {}, n\u{a0}=\u{a0}{n}", number(low), number(high)),
     };
-    if sample.n() > 1 && sample.n() < planned {
-        below.push_str(&format!(", n = {}", sample.n()));
-    }
     format!("<td class=\"{class}\">{}<br><small>{below}</small></td>", number(mean))
 }
 
-/// As [`cell`], with the interval of the mean and the number of pairs.
+/// As [`cell`], with the interval of the mean.
 fn paired_cell(sample: &Sample, first: bool) -> String {
-    let cell = cell(sample, usize::MAX, first);
+    let cell = cell(sample, first);
     let Some((low, high)) = sample.interval() else { return cell };
     let interval = format!("<br>[{}, {}]</small></td>", number(low), number(high));
     cell.replace("</small></td>", &interval)
@@ -81,7 +79,7 @@ fn paired_cell(sample: &Sample, first: bool) -> String {
 /// The cells of one method, one per metric.
 fn cells(study: &Study, sample: impl Fn(&Metric) -> Sample) -> String {
     let metrics = study.metrics.iter().enumerate();
-    metrics.map(|(index, metric)| cell(&sample(metric), study.seeds.len(), index == 0)).collect()
+    metrics.map(|(index, metric)| cell(&sample(metric), index == 0)).collect()
 }
 
 fn row(label: &str, cells: &str) -> String {
@@ -89,7 +87,10 @@ fn row(label: &str, cells: &str) -> String {
 }
 
 fn table(study: &Study, labels: &[String], rows: &str) -> String {
-    format!("<div class=\"wide\"><table>{}<tbody>{rows}</tbody></table></div>\n", head(study, labels))
+    format!(
+        "<div class=\"wide\"><table class=\"first\">{}<tbody>{rows}</tbody></table></div>\n",
+        head(study, labels)
+    )
 }
 
 fn levels(study: &Study) -> String {
@@ -98,8 +99,11 @@ fn levels(study: &Study) -> String {
     for variant in &study.variants {
         let of = |method: &Method| {
             let cells = cells(study, |metric| level(study, &metric.id, &method.id, &variant.id));
-            match study.stopped_early(&method.id, &variant.id) {
-                Some(label) => cells.replace("</small>", &format!("<br>{label}</small>")),
+            match study.condition(&method.id, &variant.id) {
+                // Beside the first of the method's numbers.
+                Some(condition) => {
+                    cells.replacen("<br>", &format!(" <small class=\"bad\">{condition}</small><br>"), 1)
+                }
                 None => cells,
             }
         };
@@ -144,24 +148,59 @@ fn drops(study: &Study) -> String {
     table(study, &labels, &rows)
 }
 
-/// One row per variant and pair of methods; what the first loses above the second.
+/// One row per variant and pair of methods; what the first loses above the second. Many are folded away.
 fn differences(study: &Study) -> String {
+    const MOST_OPEN: usize = 40;
     let heads = study
         .metrics
         .iter()
         .map(|metric| format!("<th class=\"n\" scope=\"col\">{}</th>", escape(&metric.label)));
-    let mut rows = String::new();
+    let mut rows = Vec::new();
     for variant in study.variants.iter().filter(|variant| variant.id != study.baseline) {
         for (more, less) in study.pairs() {
             let cells = study.metrics.iter().map(|metric| {
                 paired_cell(&difference_of_drops(study, &metric.id, &variant.id, &more.id, &less.id), false)
             });
             let label = format!("{}: {} above {}", variant.label, more.label, less.label);
-            rows.push_str(&row(&label, &cells.collect::<String>()));
+            rows.push(row(&label, &cells.collect::<String>()));
         }
     }
-    format!(
-        "<div class=\"wide\"><table><thead><tr><th scope=\"col\">variant</th>{}</tr></thead><tbody>{rows}</tbody></table></div>\n",
-        heads.collect::<String>()
-    )
+    let table = format!(
+        "<div class=\"wide\"><table class=\"first\"><thead><tr><th scope=\"col\">variant</th>{}</tr></thead><tbody>{}</tbody></table></div>\n",
+        heads.collect::<String>(),
+        rows.concat()
+    );
+    match rows.len() {
+        count if count > MOST_OPEN => {
+            format!("<details><summary>{count} differences</summary>\n{table}</details>\n")
+        }
+        _ => table,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data::{Run, Verdict};
+    use crate::example;
+
+    #[test]
+    fn every_number_says_its_n_and_a_collapsed_arm_that_it_collapsed() {
+        let mut study = example::study();
+        let of_arm = |run: &&mut Run| (&*run.method, &*run.variant) == ("byol", "crop_only");
+        study.runs.iter_mut().filter(of_arm).for_each(|run| run.verdict = Some(Verdict::Collapsed));
+        let html = section(&study);
+        // Two metrics of eight arms and one untrained encoder for each of two methods, six drops, three differences.
+        assert_eq!(html.matches("n\u{a0}=\u{a0}3").count(), 2 * (8 + 2 + 6 + 3));
+        assert_eq!(html.matches("51.2 <small class=\"bad\">collapsed</small>").count(), 1, "{html}");
+        assert_eq!(html.matches("class=\"bad\"").count(), 1);
+    }
+
+    #[test]
+    fn differences_of_many_pairs_are_folded_away() {
+        let mut study = example::study();
+        assert!(!section(&study).contains("<details>"));
+        study.methods.extend((0..8).map(|index| Method { id: format!("m{index}"), label: String::new() }));
+        assert!(section(&study).contains("<summary>135 differences</summary>"));
+    }
 }

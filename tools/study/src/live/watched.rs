@@ -8,8 +8,8 @@ use serde::Serialize;
 
 use super::run::{RunReader, RunStatus, Standing, State};
 use crate::config::StudyConfig;
-use crate::plan::{plan, run_folder};
 use crate::kept::Kept;
+use crate::plan::{plan, run_folder};
 use crate::{standing, survey};
 
 /// Id of the only run of a folder that is no study's.
@@ -90,7 +90,10 @@ impl Watched {
     fn follow(&mut self) {
         let Some(known) = &self.study else { return };
         // One whose file cannot be read now is looked at again.
-        let Some(found) = Kept::read(&self.folder).ok().map(|kept| kept.study).filter(|found| found != known) else { return };
+        let Some(found) = Kept::read(&self.folder).ok().map(|kept| kept.study).filter(|found| found != known)
+        else {
+            return;
+        };
         self.runs = readers(&found, &self.folder);
         self.study = Some(found);
     }

@@ -150,7 +150,7 @@ fn restored_variables_do_not_start_anew() {
         HeadConfig { norm: HiddenNorm::None, initialization: Initialization::BatchStatistics, ..config() };
     let [mut trained, mut restored] = [1, 2].map(|seed| Head::new(&config, 8, seed, Device::Cpu).unwrap());
     let batch = Tensor::randn([32, 8], (Kind::Float, Device::Cpu));
-    trained.forward(&batch, true).unwrap();
+    let _ = trained.forward(&batch, true).unwrap();
     for (from, to) in trained.variables().iter().zip(restored.variables()) {
         assert_eq!(from.name, to.name);
         tch::no_grad(|| to.tensor.shallow_clone().copy_(&from.tensor));

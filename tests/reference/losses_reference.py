@@ -102,10 +102,9 @@ record("info_nce.batch", moco_v3)
 tensors["grouped.first"], tensors["grouped.second_target"] = value(43, 6, 6), value(44, 6, 6)
 tensors["grouped.queue"] = torch.cat([unit(value(45 + i, 8, 3).float(), dim=1) for i in (0, 1)], 1).double()
 grouped = tensors["grouped.first"].clone().requires_grad_()
-(q1, q2), (k1, k2), (n1, n2) = (
-    [unit(part, dim=1) for part in x.chunk(2, 1)]
-    for x in (grouped, tensors["grouped.second_target"], tensors["grouped.queue"])
-)
+q1, q2 = map(unit, grouped.chunk(2, 1))
+k1, k2 = map(unit, tensors["grouped.second_target"].chunk(2, 1))
+n1, n2 = tensors["grouped.queue"].chunk(2, 1)
 loss = among(q1, k2, n2) + among(q2, k1, n1)
 loss.backward()
 tensors |= {"info_nce.groups.loss": loss.detach().reshape(1), "info_nce.groups.gradient": grouped.grad}

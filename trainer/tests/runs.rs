@@ -51,6 +51,7 @@ fn collapsing(images: &Path, policy: &[&str]) -> RunConfig {
     let mut sets = vec![
         "predictor.kind=\"none\"",
         "target.kind=\"none\"",
+        "projector.norm=\"none\"",
         "projector.output_norm=\"none\"",
         "optimizer.learning_rate=0.03",
         "logging.every_steps=1",

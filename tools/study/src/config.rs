@@ -99,7 +99,7 @@ impl StudyConfig {
             evaluation: read_file(table, "evaluation"),
             baseline,
             jobs: table.optional_in("jobs", 0..=1024_usize),
-            devices: table.or("devices", Vec::new()),
+            devices: read_devices(table),
             jobs_per_device: table.or_in("jobs_per_device", 1, 1..=1024_usize),
             sets: read_policy(table).into_iter().chain(read_sets(table)).collect(),
             random_init: table.or("random_init", true),
@@ -182,6 +182,23 @@ fn read_seeds(table: &mut Table<'_>) -> Vec<u64> {
     seeds
 }
 
+fn read_devices(table: &mut Table<'_>) -> Vec<String> {
+    let devices: Vec<String> = table.or("devices", Vec::new());
+    let is_known = |device: &str| {
+        let number = device.strip_prefix("cuda:");
+        matches!(device, "cpu" | "cuda") || number.is_some_and(|number| number.parse::<usize>().is_ok())
+    };
+    if let Some(device) = devices.iter().find(|device| !is_known(device)) {
+        table.problem(
+            Some("devices"),
+            format!(
+                "found {device:?}, expected \"cpu\", \"cuda\" or \"cuda:N\", as in [\"cuda:0\", \"cuda:1\"]"
+            ),
+        );
+    }
+    devices
+}
+
 /// `[policy]` as overrides of every run; what they may be is checked with the runs.
 fn read_policy(table: &mut Table<'_>) -> Vec<String> {
     let mut sets = Vec::new();
@@ -230,13 +247,14 @@ mod tests {
 
     #[test]
     fn everything_wrong_is_reported_at_once_with_its_line() {
-        let text = "evaluation = \"run.toml\"\nseeds = [1, 1]\nbaseline = \"base\"\n[bases.a]\nconfig = \"gone.toml\"\n\
+        let text = "evaluation = \"run.toml\"\ndevices = [\"gpu\"]\nseeds = [1, 1]\nbaseline = \"base\"\n[bases.a]\nconfig = \"gone.toml\"\n\
                     [variants.baseline]\nremoev = [\"x\"]\n[variants.\"a b\"]\nset = [\"oops\"]\n";
         let problems = problems_of(text);
         for expected in [
-            "study.toml:2: seeds: expected one or more whole numbers",
-            "study.toml:3: baseline: found \"base\", expected one of the variants: baseline, a b",
-            "study.toml:5: bases.a.config: there is no file",
+            "study.toml:2: devices: found \"gpu\", expected \"cpu\", \"cuda\" or \"cuda:N\"",
+            "study.toml:3: seeds: expected one or more whole numbers",
+            "study.toml:4: baseline: found \"base\", expected one of the variants: baseline, a b",
+            "study.toml:6: bases.a.config: there is no file",
             "variants.baseline.remoev: unknown key, did you mean `remove`?",
             "expected a name of letters",
             "set: found \"oops\", expected key=value",

@@ -242,9 +242,9 @@ fn select(runs: &mut Vec<PlannedRun>, only: &[String]) -> Result<()> {
     for id in only {
         let known = runs.iter().map(|run| &*run.id);
         if !known.clone().any(|known| known == id) {
-            let near = diptych_config::nearest(id, known)
-                .map_or(String::new(), |near| format!(", did you mean {near}?"));
-            bail!("--only: the study has no run {id:?}{near} `diptych study plan` lists them");
+            let near = diptych_config::nearest(id, known);
+            let near = near.map_or(String::new(), |near| format!("; did you mean {near:?}?"));
+            bail!("--only: found {id:?}, expected a run as `diptych study plan` lists them{near}");
         }
     }
     runs.retain(|run| only.is_empty() || only.contains(&run.id));

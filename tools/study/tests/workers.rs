@@ -137,7 +137,10 @@ fn only_what_is_asked_for_runs_and_a_run_that_is_not_in_the_study_is_refused_by_
     assert_eq!(fixture.standings().len(), 8, "the study is known as a whole");
 
     let error = diptych_study::run(&only(&["a-no_grey-seed0"]), &mut Fake).unwrap_err().to_string();
-    assert!(error.contains("no run \"a-no_grey-seed0\", did you mean a-no_gray-seed0?"), "{error}");
+    assert!(
+        error.contains("found \"a-no_grey-seed0\"") && error.ends_with("did you mean \"a-no_gray-seed0\"?"),
+        "{error}"
+    );
     assert_eq!(diptych_study::report_of_folder(&fixture.path("out"), &[]).unwrap().finished, 2);
 }
 

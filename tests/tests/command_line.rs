@@ -85,7 +85,10 @@ fn every_command_explains_itself() {
         assert!(stdout(&output).contains("Usage: diptych"), "{command}: {}", stdout(&output));
     }
     let study = stdout(&diptych(&["study", "--help"])).replace('\n', " ");
-    assert!(study.contains("interrupted and failed ones go on from their last checkpoint"), "{study}");
+    assert!(
+        study.contains("goes on with interrupted ones from their last checkpoint, and reports failed ones"),
+        "{study}"
+    );
 }
 
 #[test]

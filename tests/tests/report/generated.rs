@@ -20,11 +20,14 @@ pub struct MadeUp {
     pub collapsed: bool,
 }
 
-/// Writes the folders of all runs of the study `file` below `out`, on the images in `data`.
+/// Writes `study.json`, and the folders of all runs, of the study `file` below `out`, on the images in `data`.
 pub fn write(file: &Path, out: &Path, data: &Path, result: impl Fn(&PlannedRun) -> MadeUp) {
     let libraries = ["diptych-augmentations", "diptych-encoders", "diptych-losses"].map(built_plugin);
     let registry = Registry::load_folders(&libraries, Some(diptych_trainer::TORCH_VERSION)).unwrap();
     let study = StudyConfig::load(file).unwrap();
+    fs::create_dir_all(out).unwrap();
+    let kept = json!({ "study": study, "fingerprints": {}, "protocol": null, "remarks": [] });
+    fs::write(out.join("study.json"), kept.to_string()).unwrap();
     for run in plan(&study) {
         let folder = out.join("runs").join(&run.id);
         fs::create_dir_all(&folder).unwrap();
@@ -42,10 +45,6 @@ fn write_results(folder: &Path, run: &PlannedRun, result: &MadeUp) {
         format!("{:016x}", run.id.bytes().fold(7_u64, |sum, byte| sum.wrapping_mul(31) + u64::from(byte)));
     let write =
         |name: &str, value: serde_json::Value| fs::write(folder.join(name), value.to_string()).unwrap();
-    write(
-        "study.json",
-        json!({ "base": run.base, "variant": run.variant, "seed": run.seed, "config": run.config, "sets": run.sets }),
-    );
     write(
         "run.json",
         json!({

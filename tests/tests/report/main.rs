@@ -189,7 +189,7 @@ fn the_report_of_the_study_of_collapse_labels_what_collapsed_and_draws_its_axes(
         let accuracy = if collapsed { 0.26 } else { accuracy } + run.seed as f64 / 100.0;
         generated::MadeUp { accuracy, collapsed }
     });
-    diptych(&["study", text(&file), "--out", text(&out), "--report-only"]);
+    diptych(&["study", "report", text(&out)]);
 
     let headline = look(&mut browser, &out.join("report.html"));
     let accuracies = accuracies(&out);
@@ -242,7 +242,7 @@ fn the_report_of_two_hundred_runs_stays_small_and_whole() {
         let place = (run.id.bytes().map(usize::from).sum::<usize>() * 37) % 60;
         generated::MadeUp { accuracy: 0.3 + place as f64 / 100.0, collapsed: place == 7 }
     });
-    diptych(&["study", text(&file), "--out", text(&out), "--report-only"]);
+    diptych(&["study", "report", text(&out)]);
 
     let report = out.join("report.html");
     assert_eq!(accuracies(&out).len(), 200);

@@ -180,7 +180,9 @@ fn state(run: &RunStatus, doing: &Doing) -> String {
         (State::Running, Some(Verdict::Healthy), ..) => Verdict::Healthy.text().into(),
         (State::Running, Some(verdict), ..) => verdict.text().to_uppercase(),
         (_, _, Some(doing), _) => doing.clone(),
-        (State::Finished, _, _, Some(accuracy)) => format!("finished, {:.1} %", accuracy * 100.0),
+        (state @ (State::Finished | State::StoppedEarly), _, _, Some(accuracy)) => {
+            format!("{}, {:.1} %", state.text(), accuracy * 100.0)
+        }
         (state, ..) => state.text().into(),
     }
 }

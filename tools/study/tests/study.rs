@@ -256,7 +256,8 @@ fn an_arm_that_was_stopped_early_is_evaluated_and_stands_in_every_table_with_its
     let page = fixture.out("report.html");
     assert!(page.contains("B with “no gray” under seed 0 (collapsed, step 1 of 2)"), "a note");
     assert!(
-        page.contains("<br>stopped early</small>") && page.contains("<td>collapsed, step 1 of 2</td>"),
+        page.contains("<small class=\"bad\">stopped early</small>")
+            && page.contains("<td>collapsed, step 1 of 2</td>"),
         "tables"
     );
     assert_eq!(

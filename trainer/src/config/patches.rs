@@ -2,7 +2,7 @@
 
 use diptych_config::{Choice, Table};
 use diptych_host::Size;
-use diptych_pipeline::ViewSet;
+use diptych_pipeline::{View, ViewSet};
 
 use crate::method::head::HeadConfig;
 use crate::method::{ForwardViews, PatchesConfig};
@@ -51,9 +51,11 @@ pub(super) fn check_patches(
             forward.text()
         ));
     }
-    // What can't be planned here is told by the run, with the image that it happens to.
+    // What can't be planned here is told by the run, with the image that it happens to. A view without operators is one whose
+    // operators are unknown, which is told already, or one of images of any size.
+    let mosaic = |view: &View| !view.operators.is_empty() && patches.views.contains(&view.name);
     let sizes = views.sizes(IMAGE).unwrap_or_default();
-    for (view, size) in views.views.iter().zip(sizes).filter(|(view, _)| patches.views.contains(&view.name)) {
+    for (view, size) in views.views.iter().zip(sizes).filter(|(view, _)| mosaic(view)) {
         if size.width % patches.grid != 0 || size.height % patches.grid != 0 {
             problem(format!(
                 "the view {:?} has {}x{} pixels, expected multiples of grid = {}; give it such a size or set the grid that it \

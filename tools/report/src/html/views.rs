@@ -8,6 +8,8 @@ use crate::text::{escape, join};
 
 /// More sheets than these are folded away, all but the first.
 const MOST_OPEN: usize = 8;
+/// Longer lists of arms are counted instead.
+const MOST_NAMED: usize = 8;
 
 pub fn section(study: &Study) -> String {
     if study.sheets.is_empty() {
@@ -37,6 +39,10 @@ fn figure(study: &Study, sheet: &Sheet) -> String {
     let names = names(study, sheet);
     let also = match &names[1..] {
         [] => String::new(),
+        // The alternative text has them all.
+        rest if rest.len() > MOST_NAMED => {
+            format!(" <span>also seen by {} other variants</span>", rest.len())
+        }
         rest => format!(" <span>also seen by {}</span>", escape(&join(rest))),
     };
     format!(
@@ -112,6 +118,19 @@ mod tests {
     fn one_sheet_for_everything_says_so() {
         let arms = ["baseline", "remove_grayscale", "remove_color", "crop_only"];
         assert_eq!(captions(vec![sheet(&arms.map(|arm| ("byol", arm)))]), ["all 4 variants"]);
+    }
+
+    #[test]
+    fn a_long_list_of_arms_is_counted_and_stands_in_the_alternative_text() {
+        let ids: Vec<String> = (0..12).map(|index| format!("v{index}")).collect();
+        let seen: Vec<(&str, &str)> = ids.iter().map(|id| ("byol", &**id)).collect();
+        let study = Study { sheets: vec![sheet(&seen)], ..example::study() };
+        let html = section(&study);
+        assert!(html.contains("<b>v0</b> <span>also seen by 11 other variants</span>"), "{html}");
+        assert!(
+            html.contains("alt=\"Contact sheet of v0, v1, v2, v3, v4, v5, v6, v7, v8, v9, v10 and v11: "),
+            "{html}"
+        );
     }
 
     #[test]

@@ -211,7 +211,8 @@ impl RunReader {
         });
         let json = self.folder.run().unwrap_or_default();
         let Standing { mut state, mut detail } = standing.unwrap_or_else(|| self.standing(&json));
-        if state == State::Interrupted && json["state"] == "finished" {
+        let is_trained = matches!(json["state"].as_str(), Some("finished" | "stopped_early"));
+        if state == State::Interrupted && is_trained {
             (state, detail) = (State::Trained, None);
         }
         if self.samples_per_step.is_none() {

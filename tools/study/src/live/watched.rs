@@ -246,11 +246,10 @@ mod tests {
 
         let run = folder.path().join("runs/a-baseline-seed0");
         fs::create_dir_all(&run).unwrap();
-        fs::write(run.join("run.json"), "{\"state\":\"failed\",\"error\":\"out of memory\",\"step\":1}")
-            .unwrap();
+        fs::write(run.join("run.json"), "{\"state\":\"interrupted\",\"step\":1}").unwrap();
         fs::write(run.join("metrics.jsonl"), "{\"step\":5,\"loss\":1.5}\n").unwrap();
         let overview = watched.look(&mut { usize::MAX });
-        assert_eq!(overview.counts(), [(1, "failed"), (1, "not begun")]);
+        assert_eq!(overview.counts(), [(1, "interrupted"), (1, "not begun")]);
         assert_eq!((overview.runs[0].step, overview.runs[0].loss), (5, Some(1.5)));
     }
 

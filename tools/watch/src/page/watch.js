@@ -68,7 +68,7 @@ class StudyPage {
     const isHere = run.state === "running";
     row.state.className = "state " + run.state.replace(" ", "-");
     say(row.state, run.state);
-    say(row.verdict, isIll(run) ? " " + run.verdict : run.state === "finished" && run.accuracy != null ? " " + percent(run.accuracy) : "");
+    say(row.verdict, isIll(run) ? " " + run.verdict : ["finished", "stopped early"].includes(run.state) && run.accuracy != null ? " " + percent(run.accuracy) : "");
     row.verdict.className = isIll(run) ? "ill" : "";
     say(row.detail, run.detail ? run.detail.split("\n")[0] : "");
     row.detail.title = run.detail || "";

@@ -1,10 +1,12 @@
 use super::*;
 
-const STUDY: &str = r#"{"name": "small", "title": "A <small> study", "seeds": [0], "evaluation": "e.toml",
-    "baseline": "baseline", "jobs": null, "sets": [], "random_init": false, "reference": null,
+const STUDY: &str = r#"{"fingerprints": {}, "protocol": {}, "remarks": [], "study": {
+    "name": "small", "title": "A <small> study", "seeds": [0], "evaluation": "e.toml",
+    "baseline": "baseline", "jobs": null, "devices": [], "jobs_per_device": 1, "sets": [], "random_init": false,
+    "reference": null,
     "bases": [{"id": "a", "label": "A", "config": "a.toml", "sets": []},
               {"id": "b", "label": "B", "config": "b.toml", "sets": []}],
-    "variants": [{"id": "baseline", "label": "baseline", "sets": []}]}"#;
+    "variants": [{"id": "baseline", "label": "baseline", "sets": []}]}}"#;
 
 struct Fixture {
     folder: tempfile::TempDir,

@@ -93,7 +93,7 @@ fn moments(x: &Tensor) -> [Vec<f64>; 2] {
 #[test]
 fn group_and_layer_norm_know_no_other_sample() {
     for norm in [HiddenNorm::GroupNorm, HiddenNorm::LayerNorm] {
-        let config = HeadConfig { norm, hidden: vec![32], ..config() };
+        let config = HeadConfig { norm, hidden: vec![160], ..config() };
         let mut head = Head::new(&config, 8, 1, Device::Cpu).unwrap();
         assert_eq!(
             names(&head),
@@ -103,10 +103,10 @@ fn group_and_layer_norm_know_no_other_sample() {
         let all = head.forward(&input, true).unwrap();
         let alone = head.forward(&input.narrow(0, 2, 1), true).unwrap();
         assert!(alone.allclose(&all.narrow(0, 2, 1), 1e-5, 1e-6, false), "{norm:?}");
-        // What the norm answers, of each sample by itself: over all, or over groups of two.
+        // What the norm answers, of each sample by itself: over all, or over groups of ten.
         let hidden =
             head.groups[0].layers[..2].iter().fold(input, |x, layer| layer.forward(&x, true).unwrap());
-        let groups = if norm == HiddenNorm::GroupNorm { hidden.reshape([6 * 16, 2]) } else { hidden };
+        let groups = if norm == HiddenNorm::GroupNorm { hidden.reshape([6 * 16, 10]) } else { hidden };
         let [means, variances] = moments(&groups);
         assert!(means.iter().all(|mean| mean.abs() < 1e-4), "{norm:?}: {means:?}");
         assert!(variances.iter().all(|variance| (variance - 1.0).abs() < 0.05), "{norm:?}: {variances:?}");
@@ -115,14 +115,16 @@ fn group_and_layer_norm_know_no_other_sample() {
 
 #[test]
 fn a_group_norm_comes_with_standardised_weights() {
-    let run = |norm, scale: f64, shift: f64| {
-        let config = HeadConfig { norm, hidden: vec![16], ..config() };
+    // Scale and shift of each output's weights, up to 32 fold.
+    let run = |norm, by: f64| {
+        let config = HeadConfig { norm, hidden: vec![32], ..config() };
         let mut head = Head::new(&config, 8, 1, Device::Cpu).unwrap();
         let mut weight = head.variables()[0].tensor.shallow_clone();
-        tch::no_grad(|| weight.copy_(&(&weight * scale + shift)));
+        let by = Tensor::arange(32, (Kind::Float, Device::Cpu)).view([32, 1]) * by;
+        tch::no_grad(|| weight.copy_(&(&weight * (&by + 1.0) + &by)));
         head.forward(&Tensor::arange(16, (Kind::Float, Device::Cpu)).view([2, 8]).sin(), true).unwrap()
     };
-    let same = |norm| run(norm, 1.0, 0.0).allclose(&run(norm, 7.0, 3.0), 1e-3, 1e-4, false);
+    let same = |norm| run(norm, 0.0).allclose(&run(norm, 1.0), 1e-3, 1e-4, false);
     assert!(same(HiddenNorm::GroupNorm) && !same(HiddenNorm::LayerNorm));
 }
 

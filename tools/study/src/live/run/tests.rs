@@ -99,6 +99,7 @@ fn a_run_that_only_lacks_its_evaluation_is_trained() {
         (status.state, status.detail)
     };
     assert_eq!(look("finished"), (State::Trained, None));
+    assert_eq!(look("stopped_early"), (State::Trained, None));
     assert_eq!(look("interrupted"), (State::Interrupted, Some("not evaluated".into())));
 }
 

@@ -61,6 +61,12 @@ pub struct Reference {
 }
 
 impl StudyConfig {
+    /// What tables call the variant that drops are measured from.
+    pub fn baseline_label(&self) -> &str {
+        let baseline = self.variants.iter().find(|variant| variant.id == self.baseline);
+        baseline.map_or(&self.baseline, |variant| &variant.label)
+    }
+
     /// Reads and checks the file; every problem in it is reported.
     pub fn load(path: &Path) -> Result<StudyConfig, Problems> {
         let default_name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();

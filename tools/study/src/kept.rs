@@ -37,7 +37,11 @@ impl Kept {
     pub fn of(resolved: &ResolvedStudy) -> Kept {
         let mut remarks = resolved.twins();
         if resolved.study.random_init && !resolved.encoders_agree() {
-            remarks.push("The arms have different encoders, so no untrained encoder was evaluated.".into());
+            remarks.push(format!(
+                "The arms have different encoders: the untrained one is that of {} with “{}”.",
+                resolved.study.bases[0].label,
+                resolved.study.baseline_label()
+            ));
         }
         Kept {
             study: resolved.study.clone(),

@@ -184,7 +184,6 @@ pub fn run(options: &StudyOptions, resolver: &mut dyn Resolver) -> Result<StudyO
         claims: &claims,
         slots: &slots,
         threads: (cores / slots.len()).max(1),
-        encoders_agree: resolved.encoders_agree(),
         retried: if options.retry_failed { failures(&kept, &runs, out) } else { BTreeMap::new() },
         waits: options.waits,
         stop,

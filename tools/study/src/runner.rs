@@ -53,8 +53,6 @@ pub struct Runner<'a> {
     pub slots: &'a [Slot],
     /// libtorch's threads, and the loader's workers, of each run that begins.
     pub threads: usize,
-    /// Whether one untrained encoder stands for all arms.
-    pub encoders_agree: bool,
     /// Failures to try again: those that were known when this worker began.
     pub retried: BTreeMap<String, Failure>,
     /// Whether to wait for runs of other workers, and take them over should they die.
@@ -295,13 +293,10 @@ impl Runner<'_> {
         evaluate
     }
 
-    /// The untrained encoder of a seed is the same for all bases and variants.
+    /// One untrained encoder of a seed stands for all arms; where theirs differ, a remark says whose it is.
     fn wants_random(&self, run: &PlannedRun) -> bool {
         let study = &self.kept.study;
-        study.random_init
-            && self.encoders_agree
-            && run.base == study.bases[0].id
-            && run.variant == study.baseline
+        study.random_init && run.base == study.bases[0].id && run.variant == study.baseline
     }
 
     fn tell(&self, run: &PlannedRun, outcome: &Outcome, took: Duration) -> String {

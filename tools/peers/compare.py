@@ -111,18 +111,33 @@ def heading(rounds, seconds):
     )
 
 
+def markdown(rows):
+    """A table whose first row is its head; numbers stand to the right."""
+    head, *rows = rows
+    rows = [head, ["---"] + ["---:"] * (len(head) - 1), *rows]
+    return "\n".join("| " + " | ".join(row) + " |" for row in rows)
+
+
+def publish(heading, table, path):
+    """Prints the table under its heading, and writes both to `path` where there is one."""
+    text = f"{heading}\n\n{table}\n"
+    print(text)
+    if path:
+        path.write_text(text)
+
+
 def table(figures, core_counts):
     """Markdown; the best peer's row is what ours is compared with first."""
     head = ["loader"] + [f"images/s, {count} core{'s' * (count > 1)}" for count in core_counts]
     head += [f"Diptych is, {count} core{'s' * (count > 1)}" for count in core_counts]
-    rows = [head, ["---"] + ["---:"] * (len(head) - 1)]
+    rows = [head]
     names = sorted(figures, key=lambda name: -statistics.median(figures[name][core_counts[0]]))
     for name in names:
         medians = [statistics.median(figures[name][count]) for count in core_counts]
         ours = [statistics.median(figures[OURS][count]) for count in core_counts]
         ratios = ["" if name == OURS else f"{mine / theirs:.2f} x" for mine, theirs in zip(ours, medians)]
         rows.append([LABELS.get(name, name)] + [f"{median:.0f}" for median in medians] + ratios)
-    return "\n".join("| " + " | ".join(row) + " |" for row in rows)
+    return markdown(rows)
 
 
 def main():
@@ -144,10 +159,7 @@ def main():
                     found = measure_peer(name, count, python, photographs, arguments.seconds)
                 figures[name][count].append(found)
                 say(f"round {round_number + 1}, {name}, {count} core(s): {found:.1f} images/s")
-    text = f"{heading(arguments.rounds, arguments.seconds)}\n\n{table(figures, core_counts)}\n"
-    print(text)
-    if arguments.markdown:
-        arguments.markdown.write_text(text)
+    publish(heading(arguments.rounds, arguments.seconds), table(figures, core_counts), arguments.markdown)
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ import statistics
 import subprocess
 from pathlib import Path
 
-from compare import FOLDER, ROOT, core_count, heading, measure_ours, say, set_up
+from compare import FOLDER, ROOT, core_count, heading, markdown, measure_ours, publish, say, set_up
 
 BINARY = ROOT / "target/release/diptych"
 FORMS = {
@@ -58,16 +58,11 @@ def main():
     medians = {name: [statistics.median(figures[name][number]) for number in cores] for name in FORMS}
     rows = [["form", "kB per image"] + [f"images/s, {number} core{'s' * (number > 1)}" for number in cores]]
     rows[0].append("speed, image files = 1")
-    rows.append(["---"] + ["---:"] * (len(rows[0]) - 1))
     for name, found in medians.items():
         kilobytes = size(paths[name]) / count / 1e3
         ratio = found[-1] / medians["image files"][-1]
         rows.append([name, f"{kilobytes:.0f}"] + [f"{median:.0f}" for median in found] + [f"{ratio:.2f}"])
-    table = "\n".join("| " + " | ".join(row) + " |" for row in rows)
-    text = f"{heading(arguments.rounds, arguments.seconds)}\n\n{table}\n"
-    print(text)
-    if arguments.markdown:
-        arguments.markdown.write_text(text)
+    publish(heading(arguments.rounds, arguments.seconds), markdown(rows), arguments.markdown)
 
 
 if __name__ == "__main__":

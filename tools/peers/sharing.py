@@ -16,7 +16,7 @@ import tempfile
 import tomllib
 from pathlib import Path
 
-from compare import FOLDER, ROOT, core_count, heading, measure_ours, say, set_up
+from compare import ROOT, core_count, heading, markdown, measure_ours, publish, say, set_up
 from forms import BINARY, FORMS, packed
 
 ARMS = [2, 4]
@@ -76,18 +76,13 @@ def main():
                 say(f"round {round_number + 1}, {case[0]}, {case[1]} arm(s): {figures[case][-1]:.0f} images/s")
     medians = {case: statistics.median(found) for case, found in figures.items()}
     rows = [["images, views", "arms at once", "images/s of each arm, shared", "apart", "sharing is"]]
-    rows.append(["---"] + ["---:"] * 4)
     for (name, arms), rate in sorted(medians.items()):
         if arms == 1:
             rows.append([name, "1", "", f"{rate:.0f}", ""])
         else:
             apart = medians[name, 1] / arms
             rows.append([name, str(arms), f"{rate:.0f}", f"{apart:.0f}", f"{rate / apart:.2f} x"])
-    table = "\n".join("| " + " | ".join(row) + " |" for row in rows)
-    text = f"{heading(arguments.rounds, arguments.seconds)}\n\n{table}\n"
-    print(text)
-    if arguments.markdown:
-        arguments.markdown.write_text(text)
+    publish(heading(arguments.rounds, arguments.seconds), markdown(rows), arguments.markdown)
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-from compare import HERE, ROOT, core_count, environment, processor, say
+from compare import HERE, ROOT, core_count, environment, markdown, processor, publish, say
 
 # Name: configuration, batch, its learning rate at batch 256, arguments of torch_steps.py.
 CASES = {
@@ -84,12 +84,6 @@ def heading(text):
     return f"{datetime.date.today()}, commit {commit}; {processor()}, {core_count()} cores; {text}"
 
 
-def table(rows):
-    head, *rows = rows
-    rows = [head, ["---"] + ["---:"] * (len(head) - 1), *rows]
-    return "\n".join("| " + " | ".join(row) + " |" for row in rows)
-
-
 def speed(arguments, python, threads, folder):
     rows = [["step", "batch", "Diptych, s", "PyTorch, s", "Diptych is", "channels_last, s", "Diptych is", "on all cores", "losses apart"]]
     for case in arguments.only:
@@ -108,7 +102,7 @@ def speed(arguments, python, threads, folder):
         f"medians of {arguments.rounds} rounds of {arguments.steps}\nsteps after {arguments.warm_up}, with {threads}"
         f" thread{'s' * (threads > 1)}; PyTorch 2.11.0, eager, as torch_steps.py has it."
     )
-    return f"{heading(text)}\n\n{table(rows)}\n"
+    return heading(text), markdown(rows)
 
 
 def memory(batch, python, threads, folder):
@@ -121,7 +115,7 @@ def memory(batch, python, threads, folder):
         figures = [f"{mine:.0f}", f"{eager:.0f}", f"{mine / eager:.2f} x", f"{last:.0f}", f"{mine / last:.2f} x"]
         rows.append([LABELS[MEMORY_CASE], str(batch), what, *figures])
     text = f"resident memory (VmHWM;\nVmRSS before) over {COMPARED} steps with {threads} thread{'s' * (threads > 1)}, each in a process of its own."
-    return f"{heading(text)}\n\n{table(rows)}\n"
+    return heading(text), markdown(rows)
 
 
 def main():
@@ -140,12 +134,10 @@ def main():
     threads = arguments.threads or core_count()
     with tempfile.TemporaryDirectory() as folder:
         if arguments.memory:
-            text = memory(arguments.batch_size or MEMORY_BATCH, python, threads, Path(folder))
+            found = memory(arguments.batch_size or MEMORY_BATCH, python, threads, Path(folder))
         else:
-            text = speed(arguments, python, threads, Path(folder))
-    print(text)
-    if arguments.markdown:
-        arguments.markdown.write_text(text)
+            found = speed(arguments, python, threads, Path(folder))
+    publish(*found, arguments.markdown)
 
 
 if __name__ == "__main__":

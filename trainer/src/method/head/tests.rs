@@ -1,18 +1,7 @@
 use super::*;
 
 fn config() -> HeadConfig {
-    HeadConfig {
-        hidden: vec![16],
-        output: 4,
-        norm: HiddenNorm::BatchNorm,
-        hidden_bias: true,
-        output_bias: false,
-        output_norm: OutputNorm::None,
-        activation: Activation::Relu,
-        initialization: Initialization::Drawn,
-        prototypes: None,
-        groups: None,
-    }
+    HeadConfig { hidden: vec![16], ..crate::method::testing::head() }
 }
 
 fn names(head: &Head) -> Vec<String> {

@@ -383,6 +383,17 @@ fn mistakes_end_in_one_clear_message() {
     assert_fails(&diptych(&["plugin", "describe", "greyscale"]), &["did you mean `grayscale`"]);
 }
 
+#[test]
+fn a_full_disk_behind_standard_output_is_told_and_a_reader_that_left_is_not() {
+    let full = command(&["plugin", "list"]).stdout(fs::OpenOptions::new().write(true).open("/dev/full").unwrap()).output();
+    assert_fails(&full.unwrap(), &["standard output", "No space left"]);
+
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let left = command(&["plugin", "list"]).stdout(writer).output().unwrap();
+    assert_eq!((left.status.code(), stderr(&left)), (Some(0), String::new()));
+}
+
 /// One message, no panic, no backtrace, a status that is not success.
 fn assert_fails(output: &Output, expected: &[&str]) {
     let message = stderr(output);

@@ -1,8 +1,13 @@
 //! What the binary writes to the terminal beside its results.
 
-use std::io::{IsTerminal, Write};
+use std::io::{ErrorKind, IsTerminal, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
+use signal_hook::low_level;
 
 /// Writes `error` and its causes to standard error, each cause once.
 pub fn error(error: &anyhow::Error) {
@@ -26,27 +31,39 @@ pub fn note(text: &str) {
     let _ = writeln!(std::io::stderr(), "note: {text}");
 }
 
-/// Writes `text` to standard output. A reader that left (`| head`) ends the process quietly.
+/// Writes `text` to standard output. A reader that left (`| head`) ends the process quietly, any other failure with a message.
 pub fn print(text: &str) {
     let mut out = std::io::stdout().lock();
-    if out.write_all(text.as_bytes()).and_then(|()| out.flush()).is_err() {
-        std::process::exit(0);
+    let Err(failure) = out.write_all(text.as_bytes()).and_then(|()| out.flush()) else { return };
+    if failure.kind() == ErrorKind::BrokenPipe {
+        end(0);
     }
+    error(&anyhow::anyhow!("standard output can't be written: {failure}"));
+    end(1);
 }
 
-/// A flag that the first SIGINT or SIGTERM raises, which says `stopping`, if anything; the second one ends the process at once.
+/// Ends the process, without the destructors of libtorch's globals, which other threads may still be using.
+fn end(status: u8) -> ! {
+    low_level::exit(status.into())
+}
+
+/// A flag that the first SIGINT, SIGTERM or SIGHUP raises, which says `stopping`, if anything; the second one ends the process at once.
 pub fn stop_flag(stopping: impl Into<Option<&'static str>>) -> anyhow::Result<Arc<AtomicBool>> {
     let stop = Arc::new(AtomicBool::new(false));
     let raised = Arc::clone(&stop);
     let stopping = stopping.into();
-    ctrlc::set_handler(move || {
-        if raised.swap(true, Ordering::SeqCst) {
-            std::process::exit(INTERRUPTED.into());
+    let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP])?;
+    let wait = move || {
+        for _ in signals.forever() {
+            if raised.swap(true, Ordering::SeqCst) {
+                end(INTERRUPTED);
+            }
+            if let Some(stopping) = stopping {
+                let _ = writeln!(std::io::stderr(), "\n{stopping}; press Ctrl-C again to stop at once");
+            }
         }
-        if let Some(stopping) = stopping {
-            let _ = writeln!(std::io::stderr(), "\n{stopping}; press Ctrl-C again to stop at once");
-        }
-    })?;
+    };
+    thread::Builder::new().name("signals".into()).spawn(wait)?;
     Ok(stop)
 }
 

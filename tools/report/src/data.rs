@@ -282,8 +282,7 @@ impl Study {
         let arms =
             self.methods.iter().flat_map(|method| self.variants.iter().map(move |variant| (method, variant)));
         let finished = arms.map(|(method, variant)| {
-            let of_arm = |run: &&Run| (&run.method, &run.variant) == (&method.id, &variant.id);
-            self.runs.iter().filter(of_arm).filter(|run| run.state.is_result()).count()
+            self.of_arm(&method.id, &variant.id).filter(|run| run.state.is_result()).count()
         });
         let counts: Vec<usize> = finished.collect();
         let all = seeds(self.seeds.len());
@@ -323,7 +322,8 @@ impl Study {
         (!both.is_empty()).then(|| both.join(", "))
     }
 
-    fn of_arm<'a>(&'a self, method: &'a str, variant: &'a str) -> impl Iterator<Item = &'a Run> {
+    /// The runs of an arm, one per seed.
+    pub(crate) fn of_arm<'a>(&'a self, method: &'a str, variant: &'a str) -> impl Iterator<Item = &'a Run> {
         self.runs.iter().filter(move |run| (&*run.method, &*run.variant) == (method, variant))
     }
 

@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 
 use console::{Style, measure_text_width, pad_str, truncate_str};
+use diptych_report::Verdict;
 use diptych_report::text::duration;
 
-use crate::live::{Overview, RunStatus, State, Verdict};
+use crate::live::{Overview, RunStatus, State};
 
 /// What runs at work are doing, by id, where their folders do not say it.
 pub type Doing = BTreeMap<String, String>;

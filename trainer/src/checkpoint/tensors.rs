@@ -111,7 +111,13 @@ pub fn restore(path: &Path, tensors: &mut [(String, Tensor)]) -> Result<()> {
 }
 
 fn parse<'a>(path: &Path, bytes: &'a [u8]) -> Result<SafeTensors<'a>> {
-    SafeTensors::deserialize(bytes).map_err(|error: SafeTensorError| Error::damaged(path, error))
+    SafeTensors::deserialize(bytes).map_err(|error: SafeTensorError| {
+        let size = bytes.len();
+        let message = format!(
+            "no whole safetensors file, of {size} bytes ({error}): it was cut off or overwritten; get it again from where it was written, or for a checkpoint, begin the run anew with another --out"
+        );
+        Error::damaged(path, message)
+    })
 }
 
 fn tensor(path: &Path, name: &str, view: &safetensors::tensor::TensorView<'_>) -> Result<Tensor> {
@@ -171,7 +177,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("x.safetensors");
         fs::write(&path, b"not tensors at all").unwrap();
-        assert!(matches!(read_tensors(&path), Err(Error::Damaged { .. })));
+        let message = read_tensors(&path).unwrap_err().to_string();
+        assert!(message.contains("of 18 bytes") && message.contains("begin the run anew"), "{message}");
     }
 
     #[test]

@@ -122,22 +122,18 @@ fn predictor_gap(views: &[ViewOutputs]) -> Result<f64> {
         views.iter().map(|view| Ok(view.projection.f_mm(&weight)?)).collect()
     })?;
     let actual: Vec<Tensor> = views.iter().map(|view| view.prediction.detach()).collect();
+    // One number at the end, so that the device is waited for once.
     let error = |predictions: &[Tensor]| {
-        let (mut sum, mut pairs) = (0.0, 0);
+        let mut distances = Vec::new();
         for (index, prediction) in predictions.iter().enumerate() {
             for (_, other) in views.iter().enumerate().filter(|(other, _)| *other != index) {
                 let distance = normalised(prediction) - normalised(&other.target_projection);
-                sum += distance
-                    .square()
-                    .sum_dim_intlist(1, false, Kind::Double)
-                    .mean(Kind::Double)
-                    .double_value(&[]);
-                pairs += 1;
+                distances.push(distance.square().sum_dim_intlist(1, false, Kind::Double).mean(Kind::Double));
             }
         }
-        sum / f64::from(pairs)
+        Tensor::stack(&distances, 0).mean(Kind::Double)
     };
-    Ok(error(&actual) - error(&best))
+    Ok((error(&actual) - error(&best)).double_value(&[]))
 }
 
 #[cfg(test)]

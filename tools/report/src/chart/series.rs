@@ -69,8 +69,7 @@ pub fn arm_curves(study: &Study, most: usize) -> Vec<ArmCurve> {
     for figure in &FIGURES {
         for variant in &study.variants {
             for method in &study.methods {
-                let of_arm = |run: &&Run| (&run.method, &run.variant) == (&method.id, &variant.id);
-                let points = points(study.runs.iter().filter(of_arm), figure.name);
+                let points = points(study.of_arm(&method.id, &variant.id), figure.name);
                 if !points.is_empty() {
                     curves.push(ArmCurve {
                         figure: figure.name.into(),

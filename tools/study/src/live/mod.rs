@@ -14,5 +14,5 @@ mod watched;
 
 pub use curve::Point;
 pub use curves::Curves;
-pub use run::{RunStatus, State, Verdict};
+pub use run::{RunStatus, State};
 pub use watched::{Method, Overview, Watched};

@@ -5,6 +5,8 @@ use std::fs::{File, TryLockError};
 use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use diptych_config::Choice;
+use diptych_report::Verdict;
 use serde::Serialize;
 use serde_json::Value;
 
@@ -40,31 +42,8 @@ diptych_config::choices! {
     }
 }
 
-diptych_config::choices! {
-    /// What the diagnostics of the last line come to.
-    pub enum Verdict {
-        /// No sign of collapse.
-        Healthy = "healthy",
-        /// The projections have lost most of their spread.
-        Collapsing = "collapsing",
-        /// They have lost all of it.
-        Collapsed = "collapsed",
-    }
-}
-
-/// As its text.
-fn choice<T: diptych_config::Choice, S: serde::Serializer>(
-    value: &T,
-    serializer: S,
-) -> Result<S::Ok, S::Error> {
-    serializer.serialize_str(value.text())
-}
-
-fn optional_choice<T: diptych_config::Choice, S: serde::Serializer>(
-    value: &Option<T>,
-    serializer: S,
-) -> Result<S::Ok, S::Error> {
-    value.map(|value| value.text()).serialize(serializer)
+fn as_text<S: serde::Serializer>(state: &State, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(state.text())
 }
 
 /// A run at one moment. Numbers are those of the last line of metrics; what that has not, or what is not known, is `None`.
@@ -77,7 +56,7 @@ pub struct RunStatus {
     /// Id of the method, in a study.
     pub method: Option<String>,
     /// Where it stands.
-    #[serde(serialize_with = "choice")]
+    #[serde(serialize_with = "as_text")]
     pub state: State,
     /// What is to be known of that: an error, or that an evaluation is missing.
     pub detail: Option<String>,
@@ -94,7 +73,6 @@ pub struct RunStatus {
     /// Of the online projections.
     pub effective_rank: Option<f64>,
     /// By the trainer's diagnostics.
-    #[serde(serialize_with = "optional_choice")]
     pub verdict: Option<Verdict>,
     /// Of the linear probe that rides along, 0 to 1.
     pub probe_accuracy: Option<f64>,

@@ -146,11 +146,14 @@ impl Rehearsal {
     }
 
     fn run_step(&mut self) -> Result<StepOutputs> {
-        let passage = Passage { step: self.done, steps: u64::MAX, micro_batches: self.micro_batches };
-        let mut pass = || step::accumulate(&mut self.method, &self.views, self.labels.as_ref(), passage);
-        let mut outputs = pass()?;
-        for _ in 1..passage.micro_batches {
-            outputs = pass()?;
+        let (step, micro_batches) = (self.done, self.micro_batches);
+        let mut pass = |micro_batch| {
+            let passage = Passage { seed: 0, step, steps: u64::MAX, micro_batch, micro_batches };
+            step::accumulate(&mut self.method, &self.views, self.labels.as_ref(), passage)
+        };
+        let mut outputs = pass(0)?;
+        for micro_batch in 1..micro_batches {
+            outputs = pass(micro_batch)?;
         }
         step::finish(&mut self.method, &mut self.update, self.learning_rate, self.target_momentum)?;
         self.done += 1;

@@ -1,6 +1,7 @@
 //! One optimizer step: forward and backward over one batch or several micro-batches, then the update of weights and target.
 //! Runs and benchmarks do this same one.
 
+use diptych_pipeline::random;
 use tch::Tensor;
 
 use crate::Result;
@@ -10,12 +11,22 @@ use crate::update::Update;
 /// What a batch is passed with.
 #[derive(Clone, Copy)]
 pub(crate) struct Passage {
+    /// Seed of the run.
+    pub seed: u64,
     /// The step's number, from 0.
     pub step: u64,
     /// Planned steps.
     pub steps: u64,
+    /// Number of the batch within the step, from 0.
+    pub micro_batch: u32,
     /// Batches of the step, whose gradients are averaged.
     pub micro_batches: u32,
+}
+
+/// Keys what networks draw while they are trained, dropout for one: libtorch's own generator would go on from one batch to the next,
+/// and a resumed run would draw otherwise.
+pub(crate) fn seed_networks(seed: u64, step: u64, micro_batch: u32) {
+    tch::manual_seed(random::seed(seed, &format!("networks/{step}/{micro_batch}")) as i64);
 }
 
 /// Passes one batch forward and backward: `views` are float [batch, 3, rows, columns] each, `labels` int64 [batch], where the data
@@ -26,6 +37,7 @@ pub(crate) fn accumulate(
     labels: Option<&Tensor>,
     passage: Passage,
 ) -> Result<StepOutputs> {
+    seed_networks(passage.seed, passage.step, passage.micro_batch);
     let outputs = method.forward(views, labels, passage.step, passage.steps)?;
     let total = match &outputs.probe_loss {
         Some(probe) => outputs.loss.f_add(probe)?,

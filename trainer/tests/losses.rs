@@ -7,6 +7,7 @@ use std::path::Path;
 use common::{REGISTRY, checkpoint, config, demo, images, interrupt_in_the_middle, run};
 use diptych_config::Document;
 use diptych_test_support::repository;
+use diptych_trainer::checkpoint::read_tensors;
 use diptych_trainer::{Outcome, RunConfig};
 
 /// Labelled runs of few steps, by what they show. The demo's BYOL has a predictor and an averaged target, its SimCLR neither.
@@ -58,10 +59,18 @@ fn last(outcome: Outcome, name: &str) -> f64 {
 fn every_loss_trains_an_encoder() {
     let folder = tempfile::tempdir().unwrap();
     let images = images(folder.path());
-    for (name, config) in runs(&images, 4) {
-        let out = folder.path().join(name);
-        let outcome = run(&config, &out, false).unwrap_or_else(|error| panic!("{name}: {error}"));
-        assert!(last(outcome, name).is_finite(), "{name}");
+    for (name, _) in runs(&images, 4) {
+        let first_weights = |steps: u64| {
+            let out = folder.path().join(format!("{name} {steps}"));
+            let (_, config) = runs(&images, steps).into_iter().find(|(found, _)| *found == name).unwrap();
+            let outcome = run(&config, &out, false).unwrap_or_else(|error| panic!("{name}: {error}"));
+            assert!(last(outcome, name).is_finite(), "{name}");
+            let tensors = read_tensors(&out.join("checkpoints/latest/model.safetensors")).unwrap();
+            tensors.into_iter().find(|(found, _)| found == "encoder.conv1.weight").unwrap().1
+        };
+        // Weight decay alone moves them by a millionth.
+        let moved = (first_weights(4) - first_weights(1)).abs().max().double_value(&[]);
+        assert!(moved > 1e-4, "{name}: the encoder moved by {moved}");
     }
 }
 

@@ -1,5 +1,6 @@
 //! A run's configuration: what one TOML file says, checked, complete, and with a fingerprint of what changes the numbers.
 
+mod composition;
 mod evaluation;
 mod optimization;
 mod patches;
@@ -11,7 +12,6 @@ mod tests;
 
 use std::collections::BTreeSet;
 
-use diptych_abi::{LOSS_READS_LABELS, LOSS_READS_PREDICTION, LOSS_READS_TARGET};
 use diptych_config::{Choice, Document, Problems, Table};
 use diptych_host::{Component, Parameters, Registry, UnknownComponent, read_parameters};
 use diptych_pipeline::{Cursor, LoaderOptions, Share, ViewSet};
@@ -31,8 +31,8 @@ pub use weights::WeightsConfig;
 use patches::check_patches;
 
 use crate::device::DeviceName;
-use crate::method::head::{HeadConfig, Initialization};
-use crate::method::{BatchStatistics, ForwardViews, PatchesConfig, PredictorConfig};
+use crate::method::head::HeadConfig;
+use crate::method::{ForwardViews, PatchesConfig, PredictorConfig};
 
 /// Everything that a run is told.
 #[derive(Clone)]
@@ -177,24 +177,7 @@ impl RunConfig {
         let projector = table.table_or_empty("projector", HeadConfig::read);
         let patches = table.table("patches", PatchesConfig::read);
         let predictor = table.table("predictor", PredictorConfig::read).unwrap_or(PredictorConfig::None);
-        if let PredictorConfig::Mlp { head, .. } = &predictor
-            && head.width() != projector.width()
-        {
-            let message = format!(
-                "predictor.output = {} but projector.output = {}: predictions are compared with projections, so the two must be equal",
-                head.width(),
-                projector.width()
-            );
-            table.problem(Some("predictor"), message);
-        }
         let target = table.table_or_empty("target", TargetConfig::read);
-        if projector.initialization == Initialization::BatchStatistics
-            && target.batch_statistics == BatchStatistics::Averaged
-        {
-            let message = "\"averaged\" passes the target as in evaluation, where projector.initialization = \"batch_statistics\" \
-                 sets nothing; leave one of the two out";
-            table.problem(Some("target"), message);
-        }
         let forward = table.table_or_empty("forward", |table| table.choice("views", ForwardViews::Separate));
         if let Some(patches) = &patches {
             check_patches(table, patches, &views, &projector, forward);
@@ -213,8 +196,10 @@ impl RunConfig {
         let log_every_steps = table.table_or_empty("logging", |table| table.or_in("every_steps", 50, 1..));
         let checkpoint = table.table_or_empty("checkpoint", CheckpointConfig::read);
         let losses: Option<Vec<LossConfig>> = losses.into_iter().collect();
+        let samples = u64::from(loader.batch_size) * views.views.len() as u64;
+        composition::check_heads(table, &projector, &predictor, &target, samples);
         if let Some(losses) = &losses {
-            check_composition(table, losses, predictor != PredictorConfig::None, &target, data.labels);
+            composition::check_losses(table, losses, &predictor, &target, data.labels);
         }
         Some(RunConfig {
             name,
@@ -343,38 +328,6 @@ fn without_named_files(table: &mut toml::Table) {
         }
     }
     table.iter_mut().for_each(|(_, value)| visit(value));
-}
-
-/// A head that nothing reads trains nothing, and a loss without its labels can't be computed: say so before the run rather than
-/// after it.
-fn check_composition(
-    table: &mut Table<'_>,
-    losses: &[LossConfig],
-    predictor: bool,
-    target: &TargetConfig,
-    labels: Labels,
-) {
-    let any = |flag: u32| losses.iter().any(|loss| loss.loss.component.flags() & flag != 0);
-    let named = || losses.iter().map(|loss| loss.loss.component.id()).collect::<Vec<_>>().join(", ");
-    if losses.is_empty() {
-        return;
-    }
-    if predictor && !any(LOSS_READS_PREDICTION) {
-        let message =
-            format!("no loss reads predictions ({}); remove the section or use another loss", named());
-        table.problem(Some("predictor"), message);
-    }
-    if target.kind != TargetKind::None && !any(LOSS_READS_TARGET) {
-        let message = format!("no loss reads the target ({}); set target.kind = \"none\"", named());
-        table.problem(Some("target"), message);
-    }
-    if labels == Labels::None && any(LOSS_READS_LABELS) {
-        let message = format!(
-            "data.labels = \"none\", but labels are read by a loss ({}); remove the key or use another loss",
-            named()
-        );
-        table.problem(Some("data"), message);
-    }
 }
 
 pub(crate) fn read_device(table: &mut Table<'_>) -> DeviceName {

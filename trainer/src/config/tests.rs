@@ -59,6 +59,15 @@ fn keys_of_another_optimizer_are_unknown() {
 }
 
 #[test]
+fn an_optimal_predictor_that_fits_any_batch_is_refused() {
+    let views = "[augmentations]\nviews = [{name = \"one\"}, {name = \"two\"}]\n[predictor]\nkind = \"optimal_linear\"\n";
+    let with = |batch: u32| format!("[loader]\nbatch_size = {batch}\n[projector]\noutput = 64\n{views}");
+    check(&with(32), "predictor: \"optimal_linear\" fits 64 samples");
+    let found = problems(&with(33)).join("\n");
+    assert!(!found.contains("optimal_linear"), "{found}");
+}
+
+#[test]
 fn a_predictor_of_another_width_than_the_projector_is_refused() {
     check(
         "[projector]\noutput = 16\n[predictor]\noutput = 8",

@@ -36,19 +36,14 @@ impl Spread {
     /// Of float tensors [batch, dimensions], rows in the same order.
     pub fn of(first: &Tensor, second: &Tensor) -> Spread {
         tch::no_grad(|| {
-            let x = normalised(first);
-            let y = normalised(second);
-            let (batch, dimensions) = x.size2().expect("vectors of a batch have two dimensions");
-            let deviations = x.std_dim(0, false, false) * (dimensions as f64).sqrt();
-
+            let (batch, dimensions) = first.size2().expect("vectors of a batch have two dimensions");
+            let Products { cosines, features, positive_cosine, deviations } = Products::of(first, second);
             // Singular values through the smaller Gram matrix: it is cheaper than a singular value decomposition.
-            let cosines = x.matmul(&x.tr());
-            let gram = if batch < dimensions { cosines.shallow_clone() } else { x.tr().matmul(&x) };
+            let gram = features.as_ref().unwrap_or(&cosines);
             let singular = gram.linalg_eigvalsh("L").clamp_min(0.0).sqrt();
             let share = &singular / (singular.sum(Kind::Double) + 1e-12);
             let entropy = -(&share * (&share + 1e-12).log()).sum(Kind::Double);
 
-            let alignment = (&x - &y).square().sum(Kind::Double) / batch as f64;
             let potential = ((&cosines * -2.0 + 2.0).clamp_min(0.0) * -2.0).exp();
             let pairs = (batch * (batch - 1)).max(1) as f64;
             // The diagonals hold exp(0), and cosines of 1, for each sample with itself.
@@ -60,7 +55,7 @@ impl Spread {
             let figures = [
                 &deviations.mean(Kind::Double),
                 &entropy.exp(),
-                &alignment,
+                &positive_cosine,
                 &uniformity,
                 &random_cosine,
                 &dead,
@@ -70,10 +65,10 @@ impl Spread {
                 std: values[0],
                 effective_rank: values[1],
                 rank_limit: batch.min(dimensions) as f64,
-                alignment: values[2],
-                uniformity: values[3],
                 // Of unit vectors |x - y|^2 = 2 - 2 cos.
-                positive_cosine: 1.0 - values[2] / 2.0,
+                alignment: (2.0 - 2.0 * values[2]).max(0.0),
+                uniformity: values[3],
+                positive_cosine: values[2],
                 random_cosine: values[4],
                 dead_dimensions: values[5],
             }
@@ -92,6 +87,48 @@ impl Spread {
             (metrics::DEAD_DIMENSIONS, self.dead_dimensions),
         ];
         figures.into_iter().for_each(|(name, value)| record.push(format!("{place}{name}"), value));
+    }
+}
+
+/// Columns that are looked at in double precision at a time: all of DINO's 60000 at once are more than a device may have room for.
+const BLOCK: i64 = 8192;
+
+/// What the figures come from, in double precision; of the vectors x of the first view and y of the second, of length 1.
+struct Products {
+    /// x x', [batch, batch].
+    cosines: Tensor,
+    /// x' x, [dimensions, dimensions], where that is the smaller one.
+    features: Option<Tensor>,
+    /// Mean of the products of x and y, a scalar.
+    positive_cosine: Tensor,
+    /// Of each component, times sqrt(d); [dimensions].
+    deviations: Tensor,
+}
+
+impl Products {
+    fn of(first: &Tensor, second: &Tensor) -> Products {
+        let (batch, dimensions) = first.size2().expect("vectors of a batch have two dimensions");
+        let [x_norms, y_norms] = [first, second].map(|rows| {
+            rows.norm_scalaropt_dim_dtype(2.0, [1].as_slice(), true, Kind::Double).clamp_min(1e-12)
+        });
+        let zeros = |shape: &[i64]| Tensor::zeros(shape, (Kind::Double, first.device()));
+        let (mut cosines, mut positive) = (zeros(&[batch, batch]), zeros(&[]));
+        let (mut deviations, mut features) = (Vec::new(), None);
+        for start in (0..dimensions).step_by(BLOCK as usize) {
+            let columns = BLOCK.min(dimensions - start);
+            let block = |rows: &Tensor, norms: &Tensor| {
+                rows.detach().narrow(1, start, columns).to_kind(Kind::Double) / norms
+            };
+            let (x, y) = (block(first, &x_norms), block(second, &y_norms));
+            cosines += x.matmul(&x.tr());
+            positive += (&x * &y).sum(Kind::Double);
+            deviations.push(x.std_dim(0, false, false) * (dimensions as f64).sqrt());
+            if columns == dimensions && dimensions <= batch {
+                features = Some(x.tr().matmul(&x));
+            }
+        }
+        let positive_cosine = positive / batch as f64;
+        Products { cosines, features, positive_cosine, deviations: Tensor::cat(&deviations, 0) }
     }
 }
 
@@ -130,6 +167,27 @@ mod tests {
         assert!((figures.alignment - 4.0).abs() < 1e-6 && (figures.positive_cosine + 1.0).abs() < 1e-6);
         assert!(figures.uniformity.abs() < 1e-6 && (figures.random_cosine - 1.0).abs() < 1e-6);
         assert_eq!(figures.dead_dimensions, 1.0);
+    }
+
+    #[test]
+    fn vectors_that_are_looked_at_in_blocks_have_the_same_figures() {
+        let values = (Tensor::arange(48 * 24, (Kind::Float, tch::Device::Cpu)) * 0.7).sin().view([48, 24]);
+        let other = &values + (&values * 5.0).cos() * 0.3;
+        // Each component in as many places: no cosine changes, nor any figure that is relative to the number of dimensions.
+        let copies = BLOCK / 24 + 2;
+        let wide = |rows: &Tensor| rows.repeat([1, copies]);
+        let narrow = Spread::of(&values, &other);
+        let wide = Spread::of(&wide(&values), &wide(&other));
+        for (narrow, wide) in [
+            (narrow.std, wide.std),
+            (narrow.effective_rank, wide.effective_rank),
+            (narrow.alignment, wide.alignment),
+            (narrow.uniformity, wide.uniformity),
+            (narrow.positive_cosine, wide.positive_cosine),
+            (narrow.random_cosine, wide.random_cosine),
+        ] {
+            assert!((narrow - wide).abs() < 1e-4, "{narrow}, {wide}");
+        }
     }
 
     #[test]

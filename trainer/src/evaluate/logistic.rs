@@ -75,6 +75,15 @@ impl LinearClassifier {
         }
     }
 
+    /// The same classifier: its tensors are shared.
+    pub fn shallow_clone(&self) -> LinearClassifier {
+        LinearClassifier {
+            weight: self.weight.shallow_clone(),
+            bias: self.bias.shallow_clone(),
+            fit: self.fit,
+        }
+    }
+
     /// Logits, double [samples, classes].
     pub fn scores(&self, features: &Tensor) -> Tensor {
         features.matmul(&self.weight) + &self.bias

@@ -13,6 +13,7 @@ use super::{Context, features};
 use crate::config::{Interval, ScheduleConfig, TrainingConfig};
 use crate::optimizer::{Optimizer, Parameter, Sgd};
 use crate::schedule::learning_rate;
+use crate::step::seed_networks;
 use crate::{Error, Result};
 
 /// One training.
@@ -80,8 +81,9 @@ impl Recipe<'_> {
         let reading = context.training_views(training);
         let batches = (images.labels().len() as u64 / u64::from(training.batch_size)).max(1);
         let steps = self.length.steps(batches as f64).max(1);
-        let drawn = (context.seed(training, self.protocol), steps.div_ceil(batches));
-        let (mut feed, batches_per_epoch) = reading.feed(images.shared(), Some(drawn))?;
+        let seed = context.seed(training, self.protocol);
+        let (mut feed, batches_per_epoch) =
+            reading.feed(images.shared(), Some((seed, steps.div_ceil(batches))))?;
         debug_assert_eq!(batches, batches_per_epoch);
         let peak = self.learning_rate * training.scaling.factor(f64::from(training.batch_size));
         let schedule = ScheduleConfig::of(training.decay);
@@ -90,6 +92,7 @@ impl Recipe<'_> {
             let batch = batch?;
             // Batch statistics need two samples.
             let Some(labels) = batch.labels.filter(|_| batch.samples > 1) else { continue };
+            seed_networks(seed, step, 0);
             let features = network.forward(&batch.views[0], true)?;
             let logits = features.f_linear(&weight, Some(&bias))?;
             let loss = logits.f_cross_entropy_loss::<Tensor>(&labels, None, Reduction::Mean, -100, 0.0)?;

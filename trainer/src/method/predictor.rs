@@ -161,14 +161,19 @@ pub(crate) fn optimal_weight(views: &[ViewOutputs], ridge: f64) -> Result<Tensor
             });
             Ok(())
         };
+        let unit = |target: &Tensor| -> Result<Tensor> {
+            let target = double(target)?;
+            let norms = target.f_norm_scalaropt_dim(2.0, [1].as_slice(), true)?;
+            Ok(target.f_div(&norms.f_clamp_min(1e-12)?)?)
+        };
+        let targets = views.iter().map(|view| unit(&view.target_projection)).collect::<Result<Vec<_>>>()?;
         for (index, view) in views.iter().enumerate() {
             let z = double(&view.projection)?;
-            for (_, other) in views.iter().enumerate().filter(|(other, _)| *other != index) {
-                let t = double(&other.target_projection)?;
-                let t = t.f_div(&t.f_norm_scalaropt_dim(2.0, [1].as_slice(), true)?.f_clamp_min(1e-12)?)?;
-                add(&mut square, z.f_tr()?.f_mm(&z)?)?;
-                add(&mut product, z.f_tr()?.f_mm(&t)?)?;
-            }
+            let others: Vec<&Tensor> =
+                targets.iter().enumerate().filter(|(other, _)| *other != index).map(|(_, t)| t).collect();
+            let sum = Tensor::f_stack(&others, 0)?.f_sum_dim_intlist([0].as_slice(), false, Kind::Double)?;
+            add(&mut square, z.f_tr()?.f_mm(&z)?.f_mul_scalar(others.len() as f64)?)?;
+            add(&mut product, z.f_tr()?.f_mm(&sum)?)?;
         }
         let (square, product) =
             (square.expect("there are at least two views"), product.expect("there are at least two views"));

@@ -204,13 +204,15 @@ impl<'a> Run<'a> {
         Ok(batch)
     }
 
-    /// Forward and backward pass on one batch, which adds its share to the gradients.
-    fn accumulate(&mut self, folder: &mut RunFolder) -> Result<StepOutputs> {
+    /// Forward and backward pass on a micro-batch, which adds its share to the gradients.
+    fn accumulate(&mut self, micro_batch: u32, folder: &mut RunFolder) -> Result<StepOutputs> {
         let batch = self.next_batch(folder)?;
         self.views.note(&batch.views, &self.config.input)?;
         let passage = Passage {
+            seed: self.config.seed,
             step: self.state.step,
             steps: self.plan.steps,
+            micro_batch,
             micro_batches: self.config.optimizer.micro_batches,
         };
         step::accumulate(&mut self.method, &batch.views, batch.labels.as_ref(), passage)
@@ -220,10 +222,10 @@ impl<'a> Run<'a> {
     fn step(&mut self, folder: &mut RunFolder) -> Result<()> {
         let Plan { steps, warmup, learning_rate, .. } = self.plan;
         let step = self.state.step;
-        let mut outputs = self.accumulate(folder)?;
+        let mut outputs = self.accumulate(0, folder)?;
         for done in 1..self.config.optimizer.micro_batches {
             let earlier = outputs.loss.detach();
-            outputs = self.accumulate(folder)?;
+            outputs = self.accumulate(done, folder)?;
             let mean = tch::no_grad(|| earlier.f_lerp(&outputs.loss, 1.0 / f64::from(done + 1)))?;
             outputs.loss = mean;
         }

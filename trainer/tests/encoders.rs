@@ -49,21 +49,6 @@ fn a_torchscript_encoder_trains_with_its_target_and_resumes_bit_for_bit_from_whe
 }
 
 #[test]
-fn a_network_that_draws_is_resumed_bit_for_bit() {
-    let folder = tempfile::tempdir().unwrap();
-    let images = images(folder.path());
-    let config = torchscript(&images, &repository().join("tests/reference/torchscript/dropout.pt"));
-    let (straight, broken) = (folder.path().join("straight"), folder.path().join("broken"));
-    run(&config, &straight, false).unwrap();
-    let stopped = interrupt_in_the_middle(&config, &broken);
-    assert!(matches!(stopped, Outcome::Interrupted(_)), "the run was over before it was stopped");
-    // In a process of its own libtorch's generator would begin anew.
-    tch::manual_seed(17);
-    run(&config, &broken, true).unwrap();
-    assert!(checkpoint(&straight, "model.safetensors") == checkpoint(&broken, "model.safetensors"));
-}
-
-#[test]
 fn another_network_under_the_same_path_is_another_run() {
     let folder = tempfile::tempdir().unwrap();
     let images = images(folder.path());

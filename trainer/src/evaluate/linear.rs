@@ -239,7 +239,17 @@ mod tests {
         let both = fit(&config(&[fitted.lambda]), Metric::Top1, 2, &train.and(&validation), None).unwrap();
         let probe = Tensor::eye(40, (Kind::Double, Device::Cpu));
         assert!(fitted.scores(&probe).allclose(&both.scores(&probe), 1e-3, 1e-4, false));
-        // From where the choice ended it is a shorter way than from nothing.
-        assert!(fitted.fit().iterations < both.fit().iterations, "{:?}, {:?}", fitted.fit(), both.fit());
+    }
+
+    #[test]
+    fn the_last_fit_begins_where_the_chosen_one_ended() {
+        let sets = [0, 1].map(|seed| blobs(4, 30, 8, seed));
+        let [train, validation] = sets.map(|(values, labels)| labelled(values, labels));
+        // Of classes that are far apart the weakest penalty fits best, and it is a long way there from nothing.
+        let l2 = [1e-8, 1e-7, 1e-6, 1e-5];
+        let fitted = fit(&config(&l2), Metric::Top1, 4, &train, Some(&validation)).unwrap();
+        let cold = fit(&config(&[1e-8]), Metric::Top1, 4, &train.and(&validation), None).unwrap();
+        assert_eq!(fitted.lambda, 1e-8);
+        assert!(2 * fitted.fit().iterations < cold.fit().iterations, "{:?}, {:?}", fitted.fit(), cold.fit());
     }
 }

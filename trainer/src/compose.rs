@@ -92,7 +92,8 @@ pub(crate) fn method(
         }
         None => None,
     };
-    let networks = Networks { online, predictor, target, views: config.forward, patches };
+    let passing = config.forward.passing(&config.views);
+    let networks = Networks { online, predictor, target, views: config.forward.views, passing, patches };
     Ok(Method { networks, losses, probe })
 }
 

@@ -2,6 +2,7 @@
 
 mod composition;
 mod evaluation;
+mod forward;
 mod optimization;
 mod patches;
 mod sections;
@@ -12,7 +13,7 @@ mod tests;
 
 use std::collections::BTreeSet;
 
-use diptych_config::{Choice, Document, Problems, Table};
+use diptych_config::{Document, Problems, Table};
 use diptych_host::{Component, Parameters, Registry, UnknownComponent, read_parameters};
 use diptych_pipeline::{Cursor, LoaderOptions, Share, ViewSet};
 
@@ -20,6 +21,7 @@ pub use evaluation::{
     EvaluationConfig, FineTuneConfig, HeldOut, HeldOutSize, KnnConfig, Layer, LinearConfig, LinearSgdConfig,
     Metric, NetworkRole, SemiSupervisedConfig, TrainingConfig,
 };
+pub use forward::ForwardConfig;
 pub use optimization::{Decay, Interval, OptimizerConfig, OptimizerKind, Scaling, ScheduleConfig};
 pub use sections::{
     CheckpointConfig, ColorSpace, DataConfig, DiagnosticsConfig, InitialWeights, InputConfig, Labels,
@@ -32,7 +34,7 @@ use patches::check_patches;
 
 use crate::device::DeviceName;
 use crate::method::head::HeadConfig;
-use crate::method::{ForwardViews, PatchesConfig, PredictorConfig};
+use crate::method::{PatchesConfig, PredictorConfig};
 
 /// Everything that a run is told.
 #[derive(Clone)]
@@ -67,7 +69,7 @@ pub struct RunConfig {
     /// `[target]`
     pub target: TargetConfig,
     /// `forward.views`
-    pub forward: ForwardViews,
+    pub forward: ForwardConfig,
     /// `[[losses]]`, at least one.
     pub losses: Vec<LossConfig>,
     /// `[optimizer]`
@@ -178,9 +180,9 @@ impl RunConfig {
         let patches = table.table("patches", PatchesConfig::read);
         let predictor = table.table("predictor", PredictorConfig::read).unwrap_or(PredictorConfig::None);
         let target = table.table_or_empty("target", TargetConfig::read);
-        let forward = table.table_or_empty("forward", |table| table.choice("views", ForwardViews::Separate));
+        let forward = table.table_or_empty("forward", ForwardConfig::read);
         if let Some(patches) = &patches {
-            check_patches(table, patches, &views, &projector, forward);
+            check_patches(table, patches, &views, &projector, forward.views);
         }
         let losses = table.tables("losses", |table| LossConfig::read(table, registry));
         if losses.is_empty() {
@@ -197,6 +199,7 @@ impl RunConfig {
         let checkpoint = table.table_or_empty("checkpoint", CheckpointConfig::read);
         let losses: Option<Vec<LossConfig>> = losses.into_iter().collect();
         let samples = u64::from(loader.batch_size) * views.views.len() as u64;
+        forward::check_forward(table, &forward, &views, &predictor, &target);
         composition::check_heads(table, &projector, &predictor, &target, samples);
         if let Some(losses) = &losses {
             composition::check_losses(table, losses, &predictor, &target, data.labels);
@@ -251,9 +254,7 @@ impl RunConfig {
             table.insert("predictor".into(), predictor.into());
         }
         table.insert("target".into(), self.target.to_toml().into());
-        let mut forward = toml::Table::new();
-        forward.insert("views".into(), self.forward.text().into());
-        table.insert("forward".into(), forward.into());
+        table.insert("forward".into(), self.forward.to_toml().into());
         let losses: Vec<toml::Value> = self.losses.iter().map(|loss| loss.to_toml().into()).collect();
         table.insert("losses".into(), losses.into());
         table.insert("optimizer".into(), self.optimizer.to_toml().into());

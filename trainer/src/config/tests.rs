@@ -166,3 +166,24 @@ fn patches_that_do_not_fit_the_other_sections_are_refused() {
     );
     check(&format!("{views}[patches]\nviews = [\"two\"]"), "these must be whole");
 }
+
+#[test]
+fn views_that_a_network_does_not_pass_are_passed_by_the_other() {
+    let views = "[augmentations]\nviews = [{name = \"one\"}, {name = \"two\"}]\n";
+    let with = |forward: &str| format!("{views}[target]\nkind = \"ema\"\n[forward]\n{forward}");
+    check(
+        &with("online = [\"three\"]"),
+        "forward: online has \"three\", but the views of [augmentations] are called one, two",
+    );
+    check(&with("online = [\"two\"]"), "forward: online must have the first view, \"one\"");
+    check(
+        &with("online = [\"one\"]\ntarget = [\"one\"]"),
+        "forward: neither online nor target has the view \"two\"",
+    );
+    check(
+        &format!("{views}[target]\nkind = \"stop_gradient\"\n[forward]\nonline = [\"one\"]"),
+        "target.kind = \"stop_gradient\" is no network of its own",
+    );
+    let found = problems(&with("online = [\"one\"]\ntarget = [\"two\"]")).join("\n");
+    assert!(!found.contains("forward"), "{found}");
+}

@@ -6,6 +6,7 @@
 pub mod head;
 pub mod networks;
 pub mod parts;
+pub mod passing;
 pub mod patches;
 pub mod predictor;
 pub mod probe;
@@ -18,8 +19,9 @@ mod tests;
 
 use tch::Tensor;
 
-pub use networks::{Average, BatchStatistics, Branch, ForwardViews, Networks, Target, ViewOutputs};
+pub use networks::{Average, BatchStatistics, Branch, Networks, Target, ViewOutputs};
 pub use parts::{Encoder, Loss, LossInputs, LossValue};
+pub use passing::{ForwardViews, Passing};
 pub use patches::{Patches, PatchesConfig};
 pub use predictor::{Predictor, PredictorConfig};
 pub use probe::Probe;

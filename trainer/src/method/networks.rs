@@ -4,11 +4,12 @@ use tch::{Kind, Tensor};
 
 use super::head::Head;
 use super::parts::Encoder;
+use super::passing::{ForwardViews, Passing, groups, joined, parts};
 use super::patches::Patches;
 use super::predictor::Predictor;
 use super::variable::{Variable, copy_all};
+use crate::Result;
 use crate::native::foreach;
-use crate::{Error, Result};
 
 /// An encoder and the projector on top of it.
 pub struct Branch {
@@ -48,7 +49,8 @@ pub struct Average {
     online: Vec<Tensor>,
 }
 
-/// What the networks make of one view; float [batch, dimensions] each.
+/// What the networks make of one view; float [batch, dimensions] each. Of a view that the online network does not pass, its y, z and q
+/// are the target's y and z', without gradient; of one that a target network does not pass, z' is the online z without gradient.
 pub struct ViewOutputs {
     /// y of the online network.
     pub embedding: Tensor,
@@ -62,17 +64,11 @@ pub struct ViewOutputs {
     pub target_embedding: Option<Tensor>,
 }
 
-diptych_config::choices! {
-    /// Which samples share batch statistics.
-    pub enum ForwardViews {
-        /// Each view is its own pass, as BYOL: statistics over one view.
-        Separate = "separate",
-        /// All views in one pass, as SimCLR: statistics over all of them.
-        Joint = "joint",
-        /// Views of one size that follow each other in one pass, as SwAV and DINO: statistics over the global views, and over
-        /// the small ones.
-        JointBySize = "joint_by_size",
-    }
+/// What the online network makes of one view.
+struct OnlineOutputs {
+    embedding: Tensor,
+    projection: Tensor,
+    prediction: Tensor,
 }
 
 /// Online and target state.
@@ -85,6 +81,8 @@ pub struct Networks {
     pub target: Target,
     /// How views are passed.
     pub views: ForwardViews,
+    /// Which network passes which.
+    pub passing: Passing,
     /// Of views that are mosaics of patches, where there are some.
     pub patches: Option<Patches>,
 }
@@ -153,14 +151,15 @@ impl Networks {
     }
 
     fn forward_views(&mut self, views: &[Tensor]) -> Result<Vec<ViewOutputs>> {
-        let Some(patches) = &self.patches else { return self.forward_whole(views) };
-        let (mosaics, whole): (Vec<_>, Vec<_>) =
-            views.iter().enumerate().partition(|(index, _)| patches.is_mosaic(*index));
-        let whole: Vec<Tensor> = whole.into_iter().map(|(_, view)| view.shallow_clone()).collect();
-        let mut outputs = self.forward_whole(&whole)?;
+        let Some(patches) = &self.patches else { return self.forward_whole(views, &self.passing.clone()) };
+        let is_mosaic = |index: &usize| patches.is_mosaic(*index);
+        let (mosaics, whole): (Vec<usize>, Vec<usize>) = (0..views.len()).partition(is_mosaic);
+        let passing = self.passing.of(&whole);
+        let images: Vec<Tensor> = whole.iter().map(|&index| views[index].shallow_clone()).collect();
+        let mut outputs = self.forward_whole(&images, &passing)?;
         // In order of their places, so that each insertion moves only what comes after.
-        for (index, mosaic) in mosaics {
-            outputs.insert(index, self.forward_mosaic(mosaic)?);
+        for index in mosaics {
+            outputs.insert(index, self.forward_mosaic(&views[index])?);
         }
         Ok(outputs)
     }
@@ -175,61 +174,48 @@ impl Networks {
         Ok(ViewOutputs { embedding, projection, prediction, target_projection, target_embedding: None })
     }
 
-    fn forward_whole(&mut self, views: &[Tensor]) -> Result<Vec<ViewOutputs>> {
-        match self.views {
-            ForwardViews::Separate => views.iter().map(|view| self.forward_pass(view)).collect(),
-            ForwardViews::Joint => {
-                if let Some(other) = views.iter().find(|view| view.size() != views[0].size()) {
-                    let message = format!(
-                        "forward.views = \"joint\" passes all views as one batch, but their shapes differ ({:?} and {:?}); \
-                         give all views one size, or set forward.views = \"joint_by_size\" or \"separate\"",
-                        views[0].size(),
-                        other.size()
-                    );
-                    return Err(Error::Unfit(message));
-                }
-                self.forward_joint(views)
-            }
-            ForwardViews::JointBySize => {
-                let groups = views.chunk_by(|first, second| first.size() == second.size());
-                let passes = groups.map(|group| self.forward_joint(group)).collect::<Result<Vec<_>>>()?;
-                Ok(passes.into_iter().flatten().collect())
+    /// Passes each network's views, in batches of those that share statistics.
+    fn forward_whole(&mut self, views: &[Tensor], passing: &Passing) -> Result<Vec<ViewOutputs>> {
+        let mut online: Vec<Option<OnlineOutputs>> = views.iter().map(|_| None).collect();
+        for group in groups(self.views, views, &passing.online)? {
+            let images = joined(views, &group)?;
+            let (embedding, projection) = self.online.forward(&images, true)?;
+            let prediction = self.predictor.forward(&projection)?;
+            let parts = [&embedding, &projection, &prediction].map(|whole| parts(whole, &group));
+            let [embedding, projection, prediction] = parts;
+            for (((index, embedding), projection), prediction) in
+                group.into_iter().zip(embedding).zip(projection).zip(prediction)
+            {
+                online[index] = Some(OnlineOutputs { embedding, projection, prediction });
             }
         }
-    }
-
-    /// Passes views of one size as one batch.
-    fn forward_joint(&mut self, views: &[Tensor]) -> Result<Vec<ViewOutputs>> {
-        let count = views.len() as i64;
-        let all = self.forward_pass(&Tensor::f_cat(views, 0)?)?;
-        let parts = [&all.embedding, &all.projection, &all.prediction, &all.target_projection]
-            .map(|tensor| tensor.chunk(count, 0));
-        let [embedding, projection, prediction, target] = parts;
-        let mut target_embedding = all.target_embedding.map(|tensor| tensor.chunk(count, 0).into_iter());
-        let rows = embedding.into_iter().zip(projection).zip(prediction).zip(target);
-        Ok(rows
-            .map(|(((embedding, projection), prediction), target_projection)| ViewOutputs {
-                embedding,
-                projection,
-                prediction,
-                target_projection,
-                target_embedding: target_embedding.as_mut().and_then(Iterator::next),
-            })
-            .collect())
-    }
-
-    fn forward_pass(&mut self, images: &Tensor) -> Result<ViewOutputs> {
-        let (embedding, projection) = self.online.forward(images, true)?;
-        let prediction = self.predictor.forward(&projection)?;
-        let (target_embedding, target_projection) = match &mut self.target {
-            Target::Network(average) => {
-                let (embedding, projection) = average.forward(images)?;
-                (Some(embedding), projection)
+        let mut target: Vec<Option<(Tensor, Tensor)>> = views.iter().map(|_| None).collect();
+        for group in groups(self.views, views, &passing.target)? {
+            let Target::Network(average) = &mut self.target else { break };
+            let (embedding, projection) = average.forward(&joined(views, &group)?)?;
+            let both = parts(&embedding, &group).into_iter().zip(parts(&projection, &group));
+            for (index, outputs) in group.into_iter().zip(both) {
+                target[index] = Some(outputs);
             }
-            Target::StopGradient => (None, projection.detach()),
-            Target::Online => (None, projection.shallow_clone()),
+        }
+        Ok(online.into_iter().zip(target).map(|(online, target)| self.outputs(online, target)).collect())
+    }
+
+    /// What losses see of a view; where a network did not pass it, the other one's outputs stand in.
+    fn outputs(&self, online: Option<OnlineOutputs>, target: Option<(Tensor, Tensor)>) -> ViewOutputs {
+        let online = online.unwrap_or_else(|| {
+            let (embedding, projection) = target.as_ref().expect("one of the networks passes each view");
+            let [embedding, projection, prediction] =
+                [embedding, projection, projection].map(Tensor::shallow_clone);
+            OnlineOutputs { embedding, projection, prediction }
+        });
+        let OnlineOutputs { embedding, projection, prediction } = online;
+        let (target_embedding, target_projection) = match (target, &self.target) {
+            (Some((embedding, projection)), _) => (Some(embedding), projection),
+            (None, Target::Online) => (None, projection.shallow_clone()),
+            (None, Target::StopGradient | Target::Network(_)) => (None, projection.detach()),
         };
-        Ok(ViewOutputs { embedding, projection, prediction, target_projection, target_embedding })
+        ViewOutputs { embedding, projection, prediction, target_projection, target_embedding }
     }
 
     /// Moves a target network towards the online network; to be called after the optimizer's step.

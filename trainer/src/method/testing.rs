@@ -65,7 +65,7 @@ pub fn networks(
         true => Predictor::Mlp(Head::new(&head(), 4, 3, Device::Cpu).unwrap()),
         false => Predictor::None,
     };
-    Networks { online, predictor, target, views, patches: None }
+    Networks { online, predictor, target, views, passing: Passing::default(), patches: None }
 }
 
 pub fn ema(online: &mut Branch) -> Target {

@@ -164,3 +164,33 @@ fn views_of_one_size_share_batch_statistics_and_those_of_another_do_not() {
     let error = networks(ema, true, ForwardViews::Joint).forward(&views).err().unwrap().to_string();
     assert!(error.contains("joint_by_size"), "{error}");
 }
+
+#[test]
+fn a_network_passes_its_views_alone_and_the_other_ones_outputs_stand_in() {
+    let views = views();
+    let whole = networks(ema, true, ForwardViews::Separate).forward(&views).unwrap();
+    let mut parted = networks(ema, true, ForwardViews::Separate);
+    parted.passing = Passing { online: Some(vec![0]), target: Some(vec![1]) };
+    let means = ["projector.norm1.num_batches_tracked", "target.projector.norm1.num_batches_tracked"];
+    let counted = |networks: &mut Networks| {
+        let variables = networks.variables().unwrap();
+        means.map(|mean| {
+            let found = variables.iter().find(|variable| variable.name == mean);
+            found.map(|variable| variable.tensor.double_value(&[]))
+        })
+    };
+    let before = counted(&mut parted);
+    let outputs = parted.forward(&views).unwrap();
+    // MoCo's: the query of the first view, the key of the second, each as when all are passed.
+    assert_eq!(outputs[0].prediction, whole[0].prediction);
+    assert_eq!(outputs[1].target_projection, whole[1].target_projection);
+    // Each network passed one view, and no more.
+    for (before, after) in before.into_iter().zip(counted(&mut parted)) {
+        assert_eq!(after.zip(before).map(|(after, before)| after - before), Some(1.0));
+    }
+    let [first, second] = &outputs[..] else { panic!("two views") };
+    assert_eq!(first.target_projection, first.projection);
+    assert_eq!(second.prediction, second.target_projection);
+    assert!(!first.target_projection.requires_grad() && !second.prediction.requires_grad());
+    assert!(first.target_embedding.is_none() && second.target_embedding.is_some());
+}

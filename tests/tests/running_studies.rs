@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::LazyLock;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use diptych_tests::{built_plugin, built_program, repository};
 use tempfile::TempDir;
@@ -42,7 +42,8 @@ const FILES: [&str; 3] = ["results.csv", "differences.csv", "results.md"];
 struct Surroundings {
     folder: TempDir,
     undisturbed: [String; 3],
-    took: Duration,
+    /// What the whole study comes to, as [`progress`] counts it.
+    whole: usize,
 }
 
 static SURROUNDINGS: LazyLock<Surroundings> = LazyLock::new(|| {
@@ -67,11 +68,10 @@ static SURROUNDINGS: LazyLock<Surroundings> = LazyLock::new(|| {
     fs::write(path("evaluation.toml"), evaluation).unwrap();
     fs::write(path("study.toml"), STUDY).unwrap();
     let out = path("undisturbed");
-    let began = Instant::now();
     let output = study(&path("study.toml"), &out).output().unwrap();
     assert!(output.status.success(), "{}", stderr(&output));
-    let (undisturbed, took) = (results(&out), began.elapsed());
-    Surroundings { folder, undisturbed, took }
+    let (undisturbed, whole) = (results(&out), progress(&out));
+    Surroundings { folder, undisturbed, whole }
 });
 
 impl Surroundings {
@@ -121,13 +121,43 @@ fn beginnings(out: &Path) -> Vec<usize> {
     folders.iter().map(count).collect()
 }
 
+/// How far the study in the folder is: lines of metrics and evaluations. An interrupted run goes back to its last checkpoint.
+fn progress(out: &Path) -> usize {
+    let folders = fs::read_dir(out.join("runs")).into_iter().flatten().flatten();
+    let count = |folder: PathBuf| {
+        let lines = fs::read_to_string(folder.join("metrics.jsonl")).unwrap_or_default().lines().count();
+        let evaluations = ["evaluation.json", "evaluation_random_init.json"];
+        lines + evaluations.iter().filter(|file| folder.join(file).exists()).count()
+    };
+    folders.map(|folder| count(folder.path())).sum()
+}
+
+/// Waits until `is_so`, and gives up after minutes.
+fn wait_until(what: &str, is_so: impl Fn() -> bool) {
+    for _ in 0..30_000 {
+        if is_so() {
+            return;
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    panic!("{what} never came");
+}
+
+/// A field of what `/proc` says of a process, of those behind its name.
+fn stat(pid: u32, field: usize) -> Option<String> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    Some(stat.rsplit_once(')')?.1.split_whitespace().nth(field)?.to_string())
+}
+
+/// One that has ended and that nobody has asked for its status (Z) is not at work.
+fn is_at_work(pid: u32) -> bool {
+    stat(pid, 0).is_some_and(|state| state != "Z")
+}
+
 /// The process and all that it started, by the parents that `/proc` names.
 fn tree(root: u32) -> Vec<u32> {
     let mut tree = vec![root];
-    let parent = |pid: u32| -> Option<u32> {
-        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-        stat.rsplit_once(')')?.1.split_whitespace().nth(1)?.parse().ok()
-    };
+    let parent = |pid: u32| -> Option<u32> { stat(pid, 1)?.parse().ok() };
     let processes = fs::read_dir("/proc").unwrap().flatten();
     let all: Vec<(u32, u32)> = processes
         .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
@@ -149,21 +179,20 @@ fn kill(processes: &[u32]) {
     command.status().unwrap();
 }
 
-/// Starts the study, and kills it after `moment` unless it ends before; answers whether it was killed.
-fn kill_after(moment: Duration, whole_tree: bool, out: &Path) -> bool {
+/// Starts the study, and kills it once it is as far as `progress_then`.
+fn kill_at(progress_then: usize, whole_tree: bool, out: &Path) {
     let surroundings = &*SURROUNDINGS;
     let mut child: Child =
         study(&surroundings.study(), out).stderr(Stdio::null()).stdout(Stdio::null()).spawn().unwrap();
-    std::thread::sleep(moment);
-    let killed = child.try_wait().unwrap().is_none();
-    if killed && whole_tree {
+    wait_until("the moment to kill it", || progress(out) >= progress_then);
+    assert!(child.try_wait().unwrap().is_none(), "the study is over");
+    if whole_tree {
         kill(&tree(child.id()));
     } else {
         // Then its runs live on for a moment, and whoever comes next must not do them a second time.
         child.kill().unwrap();
     }
     child.wait().unwrap();
-    killed
 }
 
 #[test]
@@ -174,22 +203,43 @@ fn a_study_killed_at_ten_random_moments_gives_the_very_results_of_an_undisturbed
     assert_eq!(csv.matches(",stopped early").count(), 2, "{csv}");
     let out = surroundings.out("killed");
     let mut random: u64 = 2026;
-    let mut killed = 0;
-    for attempt in 0..10 {
-        random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        // Up to a third of what the whole study takes: ten of them are spread over all of it.
-        let moment = surroundings.took.mul_f64((random >> 33) as f64 / f64::from(1_u32 << 31) / 3.0);
+    let mut moments: Vec<usize> = (0..10)
+        .map(|_| {
+            random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            // Enough is left for the study not to be over before it is killed.
+            (random >> 33) as usize % (surroundings.whole * 3 / 4)
+        })
+        .collect();
+    moments.sort_unstable();
+    for (attempt, moment) in moments.into_iter().enumerate() {
         let whole_tree = attempt % 2 == 0;
-        println!(
-            "kill {attempt}: after {moment:?}, {}",
-            if whole_tree { "the whole tree" } else { "the worker alone" }
-        );
-        killed += usize::from(kill_after(moment, whole_tree, &out));
+        let whom = if whole_tree { "the whole tree" } else { "the worker alone" };
+        println!("kill {attempt}: at {moment} of {}, {whom}", surroundings.whole);
+        kill_at(moment, whole_tree, &out);
     }
-    assert!(killed >= 5, "the study was over after {killed} kills");
     let output = study(&surroundings.study(), &out).output().unwrap();
     assert!(output.status.success(), "{}", stderr(&output));
     assert_eq!(results(&out), surroundings.undisturbed);
+}
+
+#[test]
+fn a_killed_worker_leaves_nothing_at_work_and_every_run_with_a_checkpoint() {
+    let surroundings = &*SURROUNDINGS;
+    let out = surroundings.out("orphans");
+    let mut worker =
+        study(&surroundings.study(), &out).stderr(Stdio::null()).stdout(Stdio::null()).spawn().unwrap();
+    wait_until("a first line", || progress(&out) > 0);
+    let runs: Vec<u32> = tree(worker.id()).into_iter().filter(|pid| *pid != worker.id()).collect();
+    assert!(!runs.is_empty());
+    worker.kill().unwrap();
+    worker.wait().unwrap();
+    wait_until("the end of its runs", || runs.iter().all(|pid| !is_at_work(*pid)));
+    let folders = fs::read_dir(out.join("runs")).unwrap().map(|entry| entry.unwrap().path());
+    for folder in folders.filter(|folder| folder.join("run.json").exists()) {
+        let run = fs::read_to_string(folder.join("run.json")).unwrap();
+        assert!(!run.contains("\"running\""), "{run}");
+        assert!(folder.join("checkpoints/latest/state.toml").exists(), "{}", folder.display());
+    }
 }
 
 #[test]

@@ -1,5 +1,9 @@
 //! A real run, watched as a person's browser watches it.
 
+#[path = "report/browser.rs"]
+#[allow(dead_code)] // the reports' tests use the rest
+mod browser;
+
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
@@ -8,8 +12,9 @@ use std::process::{Child, Command, Stdio};
 use std::thread::sleep;
 use std::time::Duration;
 
+use browser::Browser;
 use diptych_tests::{built_plugin, built_program, repository};
-use serde_json::Value;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 
 fn diptych(arguments: &[&str]) -> Command {
@@ -137,6 +142,55 @@ fn a_run_is_watched_while_it_goes_on_and_after_it_was_killed() {
     let lines = fs::read_to_string(out.join("metrics.jsonl")).unwrap();
     let line = lines.lines().rev().find_map(|line| serde_json::from_str::<Value>(line).ok());
     assert_eq!(last["run"]["step"], line.unwrap()["step"]);
+}
+
+/// A study in the folder, of which nothing has run.
+fn begin_study(folder: &Path, bases: &[&str]) {
+    let base = |id: &&str| json!({ "id": id, "label": id.to_uppercase(), "config": "run.toml", "sets": [] });
+    let study = json!({
+        "name": "small", "title": "A small study", "seeds": [0], "evaluation": "e.toml", "baseline": "baseline",
+        "jobs": null, "devices": [], "jobs_per_device": 1, "sets": [], "random_init": false, "reference": null,
+        "bases": bases.iter().map(base).collect::<Vec<_>>(),
+        "variants": [{ "id": "baseline", "label": "baseline", "sets": [] }],
+    });
+    let kept = json!({ "fingerprints": {}, "protocol": {}, "remarks": [], "study": study });
+    fs::write(folder.join("fresh"), kept.to_string()).unwrap();
+    fs::rename(folder.join("fresh"), folder.join("study.json")).unwrap();
+}
+
+/// Waits until an expression in the page is `expected`.
+fn wait_in_page(browser: &mut Browser, expression: &str, expected: &str) {
+    let mut found = Value::Null;
+    for _ in 0..600 {
+        found = browser.evaluate(expression);
+        if found == expected {
+            return;
+        }
+        sleep(Duration::from_millis(100));
+    }
+    panic!("{expression} never was {expected:?}: {found}");
+}
+
+#[test]
+fn the_pages_of_a_study_that_is_begun_again_show_what_there_is_now() {
+    let Some(mut browser) = Browser::start() else { return };
+    let folder = TempDir::new().unwrap();
+    begin_study(folder.path(), &["a", "b"]);
+    let watch = Watch::start(folder.path());
+    let texts = |which: &str| {
+        format!("[...document.querySelectorAll('{which}')].map(node => node.textContent).join(' ')")
+    };
+    browser.visit(&format!("http://{}/", watch.address), 1000, 800);
+    wait_in_page(&mut browser, &texts("tbody th a"), "a-baseline-seed0 b-baseline-seed0");
+    begin_study(folder.path(), &["c", "a"]);
+    wait_in_page(&mut browser, &texts("tbody th a"), "c-baseline-seed0 a-baseline-seed0");
+    wait_in_page(&mut browser, &texts(".legend > span"), "C A");
+
+    browser.visit(&format!("http://{}/run/c-baseline-seed0", watch.address), 1000, 800);
+    wait_in_page(&mut browser, &texts("#title"), "c-baseline-seed0");
+    begin_study(folder.path(), &["a"]);
+    let trouble = "document.getElementById('lost').textContent.slice(0, 21)";
+    wait_in_page(&mut browser, trouble, "there is nothing here");
 }
 
 #[test]

@@ -97,6 +97,20 @@ fn a_run_that_has_been_collapsed_for_as_long_as_it_may_ends_early_whether_interr
 }
 
 #[test]
+fn a_run_that_was_killed_behind_its_last_checkpoint_keeps_its_verdict() {
+    let folder = tempfile::tempdir().unwrap();
+    let (config, out) = (collapsing(&images(folder.path()), &[]), folder.path().join("run"));
+    run(&config, &out, false).unwrap();
+    let report = std::fs::read_to_string(out.join("run.json")).unwrap();
+    assert!(report.contains("\"verdict\": \"collapsed\""), "{report}");
+    let begun = report.replace("\"finished\"", "\"running\"").replace("\"collapsed\"", "\"healthy\"");
+    std::fs::write(out.join("run.json"), begun).unwrap();
+    run(&config, &out, true).unwrap();
+    let report = std::fs::read_to_string(out.join("run.json")).unwrap();
+    assert!(report.contains("\"verdict\": \"collapsed\""), "{report}");
+}
+
+#[test]
 fn the_number_of_workers_changes_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let images = images(folder.path());

@@ -88,10 +88,15 @@ impl Browser {
 
     /// Opens a file in a window of this size, and waits until all of it is there.
     pub fn open(&mut self, file: &Path, width: u32, height: u32) {
+        self.visit(&format!("file://{}", file.display()), width, height);
+    }
+
+    /// The same of an address.
+    pub fn visit(&mut self, address: &str, width: u32, height: u32) {
         let size = json!({ "width": width, "height": height, "deviceScaleFactor": 1, "mobile": false });
         self.call("Emulation.setDeviceMetricsOverride", size);
         self.events.clear();
-        self.call("Page.navigate", json!({ "url": format!("file://{}", file.display()) }));
+        self.call("Page.navigate", json!({ "url": address }));
         while !self.events.iter().any(|event| event["method"] == "Page.loadEventFired") {
             let event = self.receive();
             self.events.push(event);

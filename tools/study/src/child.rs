@@ -1,5 +1,6 @@
 //! Runs one command of the `diptych` binary as a process of its own and waits for it.
 
+use std::ffi::OsString;
 use std::fs::File;
 use std::io::Read;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
@@ -23,6 +24,17 @@ pub struct Children {
     pub plugin_path: Vec<PathBuf>,
 }
 
+/// What a child is to do, the gravest last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Order {
+    /// Go on.
+    GoOn,
+    /// Write a checkpoint and end, in its own time.
+    Stop,
+    /// End without another word: what it would write is somebody else's by now.
+    Die,
+}
+
 /// How a child ended.
 #[derive(Debug, PartialEq)]
 pub enum Ended {
@@ -35,13 +47,12 @@ pub enum Ended {
 }
 
 impl Children {
-    /// Runs the binary with `arguments` until it ends. Once `stop` says so the child is sent one SIGINT,
-    /// and left to end in its own time. It inherits `claim` as its standard input, so that the run stays claimed as long as
-    /// it lives, even when this process is killed.
+    /// Runs the binary with `arguments` until it ends, and passes on what `order` says meanwhile. It inherits `claim` as its
+    /// standard input, so that the run stays claimed as long as it lives, even when this process is killed.
     ///
     /// # Errors
     /// The binary cannot be started.
-    pub fn run(&self, arguments: &[String], claim: &File, stop: impl Fn() -> bool) -> Result<Ended> {
+    pub fn run(&self, arguments: &[OsString], claim: &File, order: impl Fn() -> Order) -> Result<Ended> {
         let mut command = Command::new(&self.executable);
         for path in &self.plugin_path {
             command.arg("--plugin-path").arg(path);
@@ -54,22 +65,24 @@ impl Children {
         let mut child =
             command.spawn().with_context(|| format!("cannot start {}", self.executable.display()))?;
         let stderr = collect(child.stderr.take());
-        let mut told = false;
+        let mut told = Order::GoOn;
         let status = loop {
             if let Some(status) = child.try_wait().context("cannot wait for a run")? {
                 break status;
             }
-            if !told && stop() {
-                told = true;
+            let order = order();
+            if order > told {
+                told = order;
+                let signal = if order == Order::Die { Signal::SIGKILL } else { Signal::SIGINT };
                 // It may have ended just now; then there is nobody left to tell.
-                let _ = kill(Pid::from_raw(child.id() as i32), Signal::SIGINT);
+                let _ = kill(Pid::from_raw(child.id() as i32), signal);
             }
             thread::sleep(POLL);
         };
         let stderr = stderr.join().unwrap_or_default();
         Ok(if status.success() {
             Ended::Well
-        } else if told {
+        } else if told > Order::GoOn {
             Ended::Stopped
         } else {
             let how = match (status.code(), status.signal()) {
@@ -99,25 +112,29 @@ fn collect(pipe: Option<impl Read + Send + 'static>) -> thread::JoinHandle<Strin
 
 /// The last error in what a child wrote, or how it ended when it wrote none.
 fn message(stderr: &str, how: &str) -> String {
-    let text = stderr.rfind("error: ").map_or(stderr, |at| &stderr[at + "error: ".len()..]).trim();
-    if text.is_empty() {
+    const LABEL: &str = "error: ";
+    let lines: Vec<&str> = stderr.trim().lines().collect();
+    if lines.is_empty() {
         return format!("{how} and said nothing");
     }
-    let lines: Vec<&str> = text.lines().collect();
     // Enough for all the keys in which two configurations differ, not for a backtrace without end.
-    let from = if stderr.contains("error: ") { 0 } else { lines.len().saturating_sub(20) };
-    let text = lines[from..].iter().take(60).copied().collect::<Vec<_>>().join("\n");
-    if stderr.contains("error: ") { text } else { format!("{how}: {text}") }
+    match lines.iter().rposition(|line| line.starts_with(LABEL)) {
+        Some(at) => {
+            let error = lines[at..].iter().take(60).copied().collect::<Vec<_>>().join("\n");
+            error[LABEL.len()..].to_string()
+        }
+        None => format!("{how}: {}", lines[lines.len().saturating_sub(20)..].join("\n")),
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::message;
+    use super::*;
 
     #[test]
     fn the_last_error_is_the_message() {
         assert_eq!(
-            message("note\nerror: no images in x\n  because: y\n", "h"),
+            message("note\nerror: one\nerror: no images in x\n  because: y\n", "h"),
             "no images in x\n  because: y"
         );
         assert_eq!(
@@ -125,5 +142,12 @@ mod tests {
             "was ended by signal 11: Segmentation fault"
         );
         assert_eq!(message("", "was ended by signal 9"), "was ended by signal 9 and said nothing");
+    }
+
+    #[test]
+    fn an_error_that_names_another_one_is_told_whole() {
+        let error = "libtorch: CUDA error: an illegal memory access was encountered";
+        assert_eq!(message(&format!("error: {error}\n"), "h"), error);
+        assert_eq!(message("CUDA error: lost\n", "ended badly"), "ended badly: CUDA error: lost");
     }
 }

@@ -5,7 +5,11 @@ use std::path::{Path, PathBuf};
 use diptych_config::{Document, Problems, Table};
 use serde::{Deserialize, Serialize};
 
+use crate::plan::PlannedRun;
 use crate::variants::{self, Variant};
+
+/// Bytes of the name of an arm. With its seed and a number behind it, it must be the name of a file, which has 255.
+const LONGEST_NAME: usize = 200;
 
 /// A study as its file says it.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -65,6 +69,12 @@ impl StudyConfig {
     pub fn baseline_label(&self) -> &str {
         let baseline = self.variants.iter().find(|variant| variant.id == self.baseline);
         baseline.map_or(&self.baseline, |variant| &variant.label)
+    }
+
+    /// Whether the untrained encoder is evaluated beside the run: one of a seed stands for all arms; where theirs differ, a remark
+    /// says whose it is.
+    pub fn wants_control(&self, run: &PlannedRun) -> bool {
+        self.random_init && run.base == self.bases[0].id && run.variant == self.baseline
     }
 
     /// Reads and checks the file; every problem in it is reported.
@@ -150,10 +160,11 @@ impl Reference {
 
 /// Ids become folder names and columns.
 pub(crate) fn check_id(id: &str, table: &mut Table<'_>) {
-    if !id.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-".contains(&byte)) {
+    let begins_well = id.bytes().next().is_some_and(|byte| byte.is_ascii_alphanumeric());
+    if !begins_well || !id.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-".contains(&byte)) {
         table.problem(
             None,
-            "expected a name of letters, digits, `_` and `-`; put what people read into `label`",
+            "expected a name of letters, digits, `_` and `-` that begins with a letter or a digit; put what people read into `label`",
         );
     }
 }
@@ -164,6 +175,16 @@ fn check_run_names(table: &mut Table<'_>, bases: &[Base], variants: &[Variant]) 
     for base in bases {
         for variant in variants {
             let name = format!("{}-{}", base.id, variant.id);
+            if name.len() > LONGEST_NAME {
+                table.problem(
+                    Some("variants"),
+                    format!(
+                        "found {} characters in the name of the arm `{name}`, expected at most {LONGEST_NAME}; write long values of an \
+                         axis down as arms of their own, with shorter names",
+                        name.len()
+                    ),
+                );
+            }
             if names.contains(&name) {
                 table.problem(
                     Some("variants"),
@@ -274,6 +295,20 @@ mod tests {
         let text = "evaluation = \"run.toml\"\nbaseline = \"c\"\n[bases.a]\nconfig = \"run.toml\"\n[bases.a-b]\nconfig = \"run.toml\"\n\
                     [variants.b-c]\n[variants.c]\n";
         assert!(problems_of(text).contains("two arms would be called `a-b-c`"));
+    }
+
+    #[test]
+    fn names_that_no_option_or_file_could_have_are_refused() {
+        let head = "evaluation = \"run.toml\"\n[variants.baseline]\n";
+        for id in ["\"\"", "-a", "_a"] {
+            let problems = problems_of(&format!("{head}[bases.{id}]\nconfig = \"run.toml\"\n"));
+            assert!(problems.contains("that begins with a letter or a digit"), "{id}: {problems}");
+        }
+        let text = format!(
+            "{head}[bases.a]\nconfig = \"run.toml\"\n[[axes]]\nkey = \"x\"\nvalues = [\"{}\"]\n",
+            "v".repeat(300)
+        );
+        assert!(problems_of(&text).contains("expected at most 200"));
     }
 
     #[test]

@@ -7,8 +7,9 @@ use crate::config::StudyConfig;
 use crate::folder::Folder;
 use crate::plan::PlannedRun;
 
-/// Keys that never change the numbers, or that differ by design.
-const LEFT_OUT: [&str; 4] = ["name", "seed", "threads", "loader.workers"];
+/// Keys that differ by design, or by the slot that a run happened to get. Others that never change the numbers are there because
+/// somebody wrote them.
+const LEFT_OUT: [&str; 5] = ["name", "seed", "device", "threads", "loader.workers"];
 
 /// The methods against each other at the baseline, then every variant against its own baseline, all under the first seed
 /// for which both sides have finished.

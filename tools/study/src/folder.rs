@@ -1,5 +1,5 @@
 //! What a run's folder says: `run.json`, `evaluation.json`, `metrics.jsonl`, `config.toml`, and `failure.json`, by which a study
-//! notes what went wrong.
+//! notes what went wrong. Its control, the untrained encoder's evaluation, has files of its own.
 
 use std::fs;
 use std::io::{Read, Seek, SeekFrom};
@@ -9,7 +9,8 @@ use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-const FAILURE: &str = "failure.json";
+/// Bytes of `metrics.jsonl` that the last line is looked for in first; a run with many figures has longer lines.
+const LAST_LINE: u64 = 8192;
 
 /// What went wrong with a run, and when: a run that fails again fails at another time.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -27,7 +28,7 @@ pub struct Folder {
     pub path: PathBuf,
 }
 
-/// Accuracies with which weights.
+/// Of which weights: accuracies, and what went wrong on the way to them.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Weights {
     /// Those that the run ended with.
@@ -43,6 +44,13 @@ impl Weights {
             Weights::Random => "evaluation_random_init.json",
         }
     }
+
+    fn failure_file(self) -> &'static str {
+        match self {
+            Weights::Trained => "failure.json",
+            Weights::Random => "failure_random_init.json",
+        }
+    }
 }
 
 impl Folder {
@@ -55,12 +63,13 @@ impl Folder {
         json_file(&self.path.join("run.json"))
     }
 
-    /// What went wrong with the run of this fingerprint, where that was the last thing that became of it. Of a run that failed
-    /// while its study was killed, the run itself says it.
-    pub fn failure(&self, fingerprint: &str) -> Option<Failure> {
-        let noted: Option<Failure> = json_file(&self.path.join(FAILURE));
+    /// What went wrong with the run of this fingerprint, or with its control, where that was the last thing that became of it. Of a
+    /// run that failed while its study was killed, the run itself says it.
+    pub fn failure(&self, fingerprint: &str, weights: Weights) -> Option<Failure> {
+        let noted: Option<Failure> = json_file(&self.path.join(weights.failure_file()));
         let own = || {
-            let run = self.run().filter(|run| run["state"] == "failed")?;
+            let is_own = |run: &Value| weights == Weights::Trained && run["state"] == "failed";
+            let run = self.run().filter(is_own)?;
             let text = |key: &str| run[key].as_str().map(String::from);
             Some(Failure {
                 fingerprint: text("fingerprint")?,
@@ -73,21 +82,24 @@ impl Folder {
     }
 
     /// Notes what went wrong.
-    pub fn note_failure(&self, failure: &Failure) -> Result<()> {
+    pub fn note_failure(&self, failure: &Failure, weights: Weights) -> Result<()> {
         fs::create_dir_all(&self.path).with_context(|| format!("cannot create {}", self.path.display()))?;
         let text = serde_json::to_string_pretty(failure)?;
-        Ok(diptych_report::replace(&self.path.join(FAILURE), format!("{text}\n").as_bytes())?)
+        Ok(diptych_report::replace(&self.path.join(weights.failure_file()), format!("{text}\n").as_bytes())?)
     }
 
     /// Forgets what went wrong, before the run is tried again.
-    pub fn forget_failure(&self) -> Result<()> {
-        let path = self.path.join(FAILURE);
-        match fs::remove_file(&path) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                Err(error).with_context(|| format!("cannot remove {}", path.display()))
+    pub fn forget_failures(&self) -> Result<()> {
+        for weights in [Weights::Trained, Weights::Random] {
+            let path = self.path.join(weights.failure_file());
+            match fs::remove_file(&path) {
+                Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                    return Err(error).with_context(|| format!("cannot remove {}", path.display()));
+                }
+                _ => {}
             }
-            _ => Ok(()),
         }
+        Ok(())
     }
 
     /// The evaluation of the run as it now is; one of another fingerprint, or of weights of another step, does not count.
@@ -125,11 +137,22 @@ impl Folder {
     pub fn last_metrics(&self) -> Option<Value> {
         let mut file = fs::File::open(self.path.join("metrics.jsonl")).ok()?;
         let length = file.metadata().ok()?.len();
-        file.seek(SeekFrom::Start(length.saturating_sub(8192))).ok()?;
-        let mut bytes = Vec::new();
-        file.read_to_end(&mut bytes).ok()?;
-        let text = String::from_utf8_lossy(&bytes);
-        text.lines().rev().find_map(|line| serde_json::from_str(line).ok())
+        let mut window = LAST_LINE;
+        loop {
+            file.seek(SeekFrom::Start(length.saturating_sub(window))).ok()?;
+            let mut bytes = Vec::new();
+            file.read_to_end(&mut bytes).ok()?;
+            let text = String::from_utf8_lossy(&bytes);
+            let found: Option<Value> = text.lines().rev().find_map(|line| serde_json::from_str(line).ok());
+            // What a cut leaves of a line may be a number, which is JSON too.
+            if let Some(line) = found.filter(Value::is_object) {
+                return Some(line);
+            }
+            if window >= length {
+                return None;
+            }
+            window *= 8;
+        }
     }
 }
 
@@ -145,4 +168,25 @@ pub fn is_stopped_early(run: &Value) -> bool {
 
 fn json_file<T: serde::de::DeserializeOwned>(path: &Path) -> Option<T> {
     serde_json::from_str(&fs::read_to_string(path).ok()?).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_whole_line_is_found_however_long_it_is() {
+        let out = tempfile::tempdir().unwrap();
+        let folder = Folder::new(out.path().to_path_buf());
+        assert_eq!(folder.last_metrics(), None);
+        let line = |step: u64| {
+            let figures: Vec<String> = (0..5000).map(|index| format!("\"loss/{index}\":0.5")).collect();
+            format!("{{\"step\":{step},{}}}\n", figures.join(","))
+        };
+        let path = out.path().join("metrics.jsonl");
+        fs::write(&path, line(1) + &line(2) + &line(3)[..9000]).unwrap();
+        assert_eq!(folder.last_metrics().unwrap()["step"], 2);
+        fs::write(&path, &line(1)[..9000]).unwrap();
+        assert_eq!(folder.last_metrics(), None);
+    }
 }

@@ -9,10 +9,10 @@ use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::REPORT_FILES;
 use crate::config::StudyConfig;
 use crate::folder::Folder;
-use crate::plan::{plan, run_folder};
+use crate::plan::{PlannedRun, plan, run_folder};
+use crate::reporter::REPORT_FILES;
 use crate::resolve::{ResolvedStudy, same_protocol};
 use crate::standing::Wanted;
 
@@ -71,13 +71,28 @@ impl Kept {
     }
 
     /// What the study asks of the run.
-    pub fn wanted(&self, id: &str) -> Wanted<'_> {
-        Wanted { fingerprint: self.fingerprints.get(id).map(|text| &**text), protocol: &self.protocol }
+    pub fn wanted(&self, run: &PlannedRun) -> Wanted<'_> {
+        Wanted {
+            fingerprint: self.fingerprints.get(&run.id).map(|text| &**text),
+            protocol: &self.protocol,
+            control: self.study.wants_control(run),
+        }
     }
 
     /// Whether both give the same report, but for its words.
     pub fn asks_the_same(&self, other: &Kept) -> bool {
         self.fingerprints == other.fingerprints && same_protocol(&self.protocol, &other.protocol)
+    }
+
+    /// Ends whoever works for a study that is not the folder's any more.
+    pub fn require_current(&self, out: &Path) -> Result<()> {
+        if !Kept::read(out)?.asks_the_same(self) {
+            bail!(
+                "the study in {} was changed while this worker was at it; give the command again, or choose another folder with --out",
+                out.display()
+            );
+        }
+        Ok(())
     }
 
     /// Writes it down. What an earlier study of the folder found, and this one will not show, is moved out of the way first;
@@ -100,7 +115,7 @@ impl Kept {
         };
         let changed = plan(&earlier.study).into_iter().filter(|run| !is_same(&run.id));
         changed
-            .map(|run| earlier.wanted(&run.id).standing(&Folder::new(run_folder(out, &run.id)), None))
+            .map(|run| earlier.wanted(&run).standing(&Folder::new(run_folder(out, &run.id)), None))
             .any(|standing| standing.is_result())
     }
 }

@@ -12,11 +12,14 @@ mod differences;
 mod folder;
 mod frame;
 mod gather;
+mod job;
 mod kept;
 pub mod live;
 mod markdown;
+mod outcome;
 mod plan;
 mod progress;
+mod reporter;
 mod resolve;
 mod runner;
 mod screen;
@@ -29,7 +32,6 @@ mod tables;
 mod variants;
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -38,6 +40,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use anyhow::{Context, Result, bail};
 
 pub use config::{Base, Reference, StudyConfig};
+pub use outcome::StudyOutcome;
 pub use plan::{PlannedRun, plan};
 pub use progress::is_live;
 pub use resolve::{Resolved, Resolver};
@@ -47,31 +50,11 @@ pub use survey::{Plan, Status, plan_of, status};
 pub use variants::{Combine, Variant};
 
 use claim::Claims;
-use folder::{Failure, Folder};
+use folder::{Failure, Folder, Weights};
 use kept::Kept;
+use reporter::Reporter;
 use resolve::ResolvedStudy;
-use runner::{Outcome, Outcomes, Runner};
-
-/// What a report consists of.
-const REPORT_FILES: [&str; 14] = [
-    "report.html",
-    "charts.svg",
-    "charts.png",
-    "curves.svg",
-    "curves.png",
-    "results.csv",
-    "results.parquet",
-    "times.csv",
-    "times.parquet",
-    "differences.csv",
-    "differences.parquet",
-    "curves.csv",
-    "curves.parquet",
-    "results.md",
-];
-
-/// Claimed by whoever writes `study.json` and the report, which is quickly done.
-const REPORT: &str = "report";
+use runner::Runner;
 
 /// What a study is run with.
 #[derive(Clone, Debug)]
@@ -96,70 +79,11 @@ pub struct StudyOptions {
     pub stop: Arc<AtomicBool>,
 }
 
-/// What became of a study. Displayed, it is what a person is told at the end.
-#[derive(Clone, Debug, PartialEq)]
-pub struct StudyOutcome {
-    /// Runs that were asked for.
-    pub planned: usize,
-    /// Those that are trained and evaluated, whenever and by whomever.
-    pub finished: usize,
-    /// Those of them that this worker had no part in.
-    pub skipped: usize,
-    /// Those that other workers are at.
-    pub elsewhere: usize,
-    /// Name and error of those that failed.
-    pub failed: Vec<(String, String)>,
-    /// The stop flag ended it.
-    pub interrupted: bool,
-    /// Where the report went of the study as it was before it was changed.
-    pub set_aside: Option<PathBuf>,
-    /// The page, if it was written.
-    pub report: Option<PathBuf>,
-}
-
-impl StudyOutcome {
-    /// Whether every run has its result.
-    pub fn is_complete(&self) -> bool {
-        self.finished == self.planned
-    }
-}
-
-impl fmt::Display for StudyOutcome {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "{} of {} runs are done", self.finished, self.planned)?;
-        if self.skipped > 0 {
-            write!(formatter, ", {} of them before or elsewhere", self.skipped)?;
-        }
-        if self.elsewhere > 0 {
-            write!(formatter, "; {} are at work elsewhere", self.elsewhere)?;
-        }
-        for (name, error) in &self.failed {
-            write!(formatter, "\nfailed: {name}: {}", error.replace('\n', "\n  "))?;
-        }
-        if self.interrupted {
-            write!(formatter, "\ninterrupted: the same command goes on from here")?;
-        } else if !self.failed.is_empty() {
-            write!(formatter, "\n--retry-failed tries the failed runs again, from their last checkpoint")?;
-        }
-        if let Some(folder) = &self.set_aside {
-            let folder = folder.display();
-            write!(
-                formatter,
-                "\nthe study has changed since it was last run: its former report is now in {folder}"
-            )?;
-        }
-        match &self.report {
-            Some(report) => write!(formatter, "\nreport: {}", report.display()),
-            None => Ok(()),
-        }
-    }
-}
-
 /// Runs what is not done yet, and writes the report with what there is.
 ///
 /// A run that fails is part of the outcome; an error concerns the study as a whole: its files, its data, its folder.
 pub fn run(options: &StudyOptions, resolver: &mut dyn Resolver) -> Result<StudyOutcome> {
-    let StudyOptions { out, stop, .. } = options;
+    let out = &options.out;
     let resolved = resolved(options, resolver)?;
     if let Some(why) = resolved.missing_data() {
         bail!("{why}");
@@ -170,42 +94,49 @@ pub fn run(options: &StudyOptions, resolver: &mut dyn Resolver) -> Result<StudyO
     // Messages name the folder as it is.
     fs::create_dir_all(out).with_context(|| format!("cannot create {}", out.display()))?;
     let claims = Claims::of(out)?;
-    let set_aside = begin(&kept, &claims, out)?;
+    claims.while_alive(|| run_claiming(options, &resolved, &runs, &kept, &claims))
+}
+
+/// Runs the `runs` of the study, and writes the report.
+fn run_claiming(
+    options: &StudyOptions,
+    resolved: &ResolvedStudy,
+    runs: &[PlannedRun],
+    kept: &Kept,
+    claims: &Claims,
+) -> Result<StudyOutcome> {
+    let StudyOptions { out, stop, .. } = options;
+    let reporter = Reporter { kept, out, claims, plugin_path: &options.plugin_path, stop };
+    let set_aside = reporter.begin()?;
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let mut slots = slots::slots(&options.slots, &resolved.study, cores);
     slots.truncate(runs.len());
     let runner = Runner {
-        kept: &kept,
+        kept,
         out,
         children: child::Children {
             executable: options.executable.clone(),
             plugin_path: options.plugin_path.clone(),
         },
-        claims: &claims,
+        claims,
         slots: &slots,
         threads: (cores / slots.len()).max(1),
-        retried: if options.retry_failed { failures(&kept, &runs, out) } else { BTreeMap::new() },
+        retried: if options.retry_failed { failures(kept, runs, out) } else { BTreeMap::new() },
         waits: options.waits,
         stop,
     };
-    let progress = progress::Progress::new(&runs, out, stop);
-    progress.say(&head(&resolved, runs.len(), &runner));
+    let progress = progress::Progress::new(runs, out, stop);
+    progress.say(&head(resolved, runs.len(), &runner));
     kept.remarks.iter().for_each(|remark| progress.say(&format!("note: {remark}")));
-    let done = AtomicBool::new(false);
-    let outcomes = std::thread::scope(|scope| {
-        scope.spawn(|| claims.keep_alive(&done));
-        let outcomes = runner.run(&runs, &progress);
-        done.store(true, Ordering::SeqCst);
-        outcomes
-    });
+    let outcomes = runner.run(runs, &progress);
     progress.finish();
     let outcomes = outcomes?;
     let report = match options.only.is_empty() {
-        true => Some(write(&kept, out, &options.plugin_path)?.report),
+        true => reporter.write()?.map(|written| written.report),
         false => None,
     };
     let interrupted = stop.load(Ordering::SeqCst);
-    Ok(StudyOutcome { interrupted, set_aside, report, ..outcome(runs.len(), &outcomes) })
+    Ok(StudyOutcome { interrupted, set_aside, report, ..StudyOutcome::of(runs.len(), &outcomes) })
 }
 
 /// Writes the report of what there is, and runs nothing.
@@ -220,14 +151,25 @@ pub fn report(options: &StudyOptions, resolver: &mut dyn Resolver) -> Result<Stu
             options.out.display()
         );
     }
-    let kept = Kept::of(&resolved);
-    let set_aside = begin(&kept, &Claims::of(&options.out)?, &options.out)?;
-    Ok(StudyOutcome { set_aside, ..again(&kept, &options.out, &options.plugin_path)? })
+    let claims = Claims::of(&options.out)?;
+    let reporter = Reporter {
+        kept: &Kept::of(&resolved),
+        out: &options.out,
+        claims: &claims,
+        plugin_path: &options.plugin_path,
+        stop: &options.stop,
+    };
+    claims.while_alive(|| {
+        let set_aside = reporter.begin()?;
+        Ok(StudyOutcome { set_aside, ..reporter.again()? })
+    })
 }
 
 /// As [`report`], of the study that was begun in `out`, without its file.
 pub fn report_of_folder(out: &Path, plugin_path: &[PathBuf]) -> Result<StudyOutcome> {
-    again(&Kept::read(out)?, out, plugin_path)
+    let (kept, claims) = (Kept::read(out)?, Claims::of(out)?);
+    let reporter = Reporter { kept: &kept, out, claims: &claims, plugin_path, stop: &AtomicBool::new(false) };
+    claims.while_alive(|| reporter.again())
 }
 
 fn resolved(options: &StudyOptions, resolver: &mut dyn Resolver) -> Result<ResolvedStudy> {
@@ -250,29 +192,11 @@ fn select(runs: &mut Vec<PlannedRun>, only: &[String]) -> Result<()> {
     Ok(())
 }
 
-/// Notes the study in its folder. Refuses it where workers are at another one.
-fn begin(kept: &Kept, claims: &Claims, out: &Path) -> Result<Option<PathBuf>> {
-    let claim = claims.wait_for(REPORT)?;
-    let is_other = Kept::read(out).is_ok_and(|earlier| !earlier.asks_the_same(kept));
-    let mut at_work = claim::holders(out);
-    at_work.remove(REPORT);
-    if let (true, Some((run, holder))) = (is_other, at_work.first_key_value()) {
-        bail!(
-            "the study has changed since process {} on {} began {run} in {}; wait for its end, or choose another folder with --out",
-            holder.pid,
-            holder.host,
-            out.display()
-        );
-    }
-    let set_aside = kept.begin(out);
-    drop(claim);
-    set_aside
-}
-
 fn failures(kept: &Kept, runs: &[PlannedRun], out: &Path) -> BTreeMap<String, Failure> {
     let failure = |run: &PlannedRun| {
         let folder = Folder::new(plan::run_folder(out, &run.id));
-        Some((run.id.clone(), folder.failure(kept.wanted(&run.id).fingerprint?)?))
+        let of = |weights| kept.wanted(run).failure(&folder, weights);
+        Some((run.id.clone(), of(Weights::Trained).or_else(|| of(Weights::Random))?))
     };
     runs.iter().filter_map(failure).collect()
 }
@@ -293,65 +217,4 @@ fn head(resolved: &ResolvedStudy, runs: usize, runner: &Runner<'_>) -> String {
         runner.threads,
         if runner.threads == 1 { "thread" } else { "threads" }
     )
-}
-
-/// The report, by the folders of the runs alone.
-fn again(kept: &Kept, out: &Path, plugin_path: &[PathBuf]) -> Result<StudyOutcome> {
-    let written = write(kept, out, plugin_path)?;
-    let count = |state| written.runs.iter().filter(|run| run.state == state).count();
-    let failed = written.runs.iter().filter(|run| run.state == diptych_report::State::Failed);
-    Ok(StudyOutcome {
-        planned: written.runs.len(),
-        finished: written.runs.iter().filter(|run| run.state.is_result()).count(),
-        skipped: 0,
-        elsewhere: count(diptych_report::State::Running),
-        failed: failed
-            .map(|run| {
-                (
-                    format!("{}-{}-seed{}", run.method, run.variant, run.seed),
-                    run.error.clone().unwrap_or_default(),
-                )
-            })
-            .collect(),
-        interrupted: false,
-        set_aside: None,
-        report: Some(written.report),
-    })
-}
-
-struct Written {
-    report: PathBuf,
-    runs: Vec<diptych_report::Run>,
-}
-
-/// One worker at a time: whoever is last sees what all have done.
-fn write(kept: &Kept, out: &Path, plugin_path: &[PathBuf]) -> Result<Written> {
-    let claims = Claims::of(out)?;
-    let _claim = claims.wait_for(REPORT)?;
-    let runs = plan(&kept.study);
-    let mut report = gather::gather(kept, &runs, out);
-    sheets::add(&mut report, &runs, out, plugin_path);
-    tables::write(&report, out)?;
-    diptych_report::replace(&out.join("results.md"), markdown::markdown(&report).as_bytes())?;
-    let page = diptych_report::write(&report, out)?;
-    Ok(Written { report: page, runs: report.runs })
-}
-
-fn outcome(planned: usize, outcomes: &Outcomes) -> StudyOutcome {
-    let count = |wanted: &Outcome| outcomes.values().filter(|outcome| *outcome == wanted).count();
-    let failed = outcomes.iter().filter_map(|(id, outcome)| match outcome {
-        Outcome::Failed(error) => Some((id.clone(), error.clone())),
-        _ => None,
-    });
-    let (done, skipped) = (count(&Outcome::Done), count(&Outcome::Skipped));
-    StudyOutcome {
-        planned,
-        finished: done + skipped,
-        skipped,
-        elsewhere: count(&Outcome::Elsewhere),
-        failed: failed.collect(),
-        interrupted: false,
-        set_aside: None,
-        report: None,
-    }
 }

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use console::Term;
 use diptych_report::text::duration;
 
-use crate::live::{Overview, Watched};
+use crate::live::{Overview, Pace, Watched};
 use crate::plan::PlannedRun;
 use crate::screen::Screen;
 use crate::table::{self, Doing, Extent};
@@ -65,6 +65,12 @@ pub struct Line {
     content: Option<Arc<Content>>,
 }
 
+/// Writes a line where no live table stands.
+pub fn say(text: &str) {
+    // A terminal that went away ends nothing.
+    drop(writeln!(std::io::stderr(), "{text}"));
+}
+
 /// Whether a study shows a live table: standard error is a terminal that can place its cursor.
 pub fn is_live() -> bool {
     std::io::stderr().is_terminal() && std::env::var_os("TERM").is_none_or(|terminal| terminal != "dumb")
@@ -100,8 +106,7 @@ impl Progress {
     pub fn say(&self, text: &str) {
         match &self.live {
             Some(live) => live.content.told().above.extend(text.lines().map(String::from)),
-            // A terminal that went away ends nothing.
-            None => drop(writeln!(std::io::stderr(), "{text}")),
+            None => say(text),
         }
     }
 
@@ -170,14 +175,11 @@ fn draw(out: &Path, content: &Content) {
     let mut screen: Screen<Stderr> = Screen::new(std::io::stderr());
     let mut watched = Watched::open(out).ok();
     let mut overview: Option<Overview> = None;
-    // When the next look is due.
-    let mut due = Instant::now();
+    let mut pace = Pace::new(LOOK, PAUSE);
     loop {
         let ended = content.ended.load(Ordering::SeqCst);
-        let began = Instant::now();
-        if !ended && began >= due {
-            overview = watched.as_mut().map(|watched| watched.look(&mut { BUDGET }));
-            due = Instant::now() + LOOK.max(PAUSE * began.elapsed());
+        if !ended && pace.is_due() {
+            overview = pace.look(|| watched.as_mut().map(|watched| watched.look(&mut { BUDGET })));
         }
         let (rows, columns) = terminal.size();
         let extent = Extent { rows: rows.into(), columns: columns.into() };

@@ -1,5 +1,4 @@
-//! Runs the planned runs, as many at a time as there are slots, each in processes of its own: train, evaluate, and for the
-//! baseline of the first base evaluate the untrained encoder too.
+//! Runs the planned runs, as many at a time as there are slots, each as a [`Job`].
 //!
 //! Invariants: who does something to a run has its claim, so that of all workers of a folder one does; what became of a run is
 //! read off its folder, never remembered. A folder that holds another configuration is left to `diptych train --resume`, which
@@ -9,14 +8,15 @@ use std::collections::{BTreeMap, VecDeque};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use diptych_report::text::{duration, percent};
 
-use crate::child::{Children, Ended};
-use crate::claim::{self, Claim, Claims, Holder};
+use crate::child::Children;
+use crate::claim::{Claim, Claims, Holder};
 use crate::folder::{Failure, Folder, Weights};
+use crate::job::Job;
 use crate::kept::Kept;
 use crate::plan::{PlannedRun, run_folder};
 use crate::progress::{Line, Progress};
@@ -107,18 +107,22 @@ impl Runner<'_> {
                     continue;
                 }
                 Ok(Next::End) => return,
-                Err(error) => return lock(queue).end(error),
+                Err(error) => return lock(queue).end(error, progress),
             };
             let line = progress.begin(&run.id);
             let began = Instant::now();
-            let outcome = self.perform(&run, slot, &claim, &line, progress);
+            let outcome = Job::new(self, &run, slot, &claim, &line, progress).perform();
             drop(claim);
             match outcome {
+                Ok(Outcome::Elsewhere) => {
+                    progress.say(&format!("{}: taken over by another worker", run.id));
+                    lock(queue).give_up(run);
+                }
                 Ok(outcome) => {
                     let what = self.tell(&run, &outcome, began.elapsed());
                     lock(queue).settle(&run, outcome, Some(line), &what, progress);
                 }
-                Err(error) => return lock(queue).end(error),
+                Err(error) => return lock(queue).end(error, progress),
             }
         }
     }
@@ -127,11 +131,13 @@ impl Runner<'_> {
     fn next(&self, queue: &mut Queue, progress: &Progress) -> Result<Next<'_>> {
         if self.stopped() {
             for run in std::mem::take(&mut queue.waiting) {
-                queue.outcomes.insert(run.id, Outcome::Interrupted);
+                let outcome = self.settled(&run).unwrap_or(Outcome::Interrupted);
+                queue.outcomes.insert(run.id, outcome);
             }
         }
         // One look at the folder tells of most runs; to claim each of them would take a look for each.
-        let holders = claim::holders(self.out);
+        // Where the look fails, claiming tells why.
+        let holders = self.claims.holders().unwrap_or_default();
         let mut held: Vec<Holder> = Vec::new();
         let mut place = 0;
         while let Some(run) = queue.waiting.get(place).cloned() {
@@ -144,6 +150,7 @@ impl Runner<'_> {
             if settled.is_none() {
                 match self.claims.take(&run.id)? {
                     Ok(claim) => {
+                        self.kept.require_current(self.out)?;
                         // Whoever had the claim until now may have done it.
                         settled = self.settled(&run);
                         if settled.is_none() {
@@ -176,142 +183,40 @@ impl Runner<'_> {
         Ok(Next::Wait)
     }
 
-    fn stopped(&self) -> bool {
+    pub fn stopped(&self) -> bool {
         self.stop.load(Ordering::SeqCst)
     }
 
     /// What became of the run, if there is nothing to do for it.
     fn settled(&self, run: &PlannedRun) -> Option<Outcome> {
         let folder = Folder::new(run_folder(self.out, &run.id));
-        let wanted = self.kept.wanted(&run.id);
-        let failure = wanted.fingerprint.and_then(|fingerprint| folder.failure(fingerprint));
-        if let Some(failure) = failure.filter(|failure| self.retried.get(&run.id) != Some(failure)) {
-            return Some(Outcome::Failed(failure.error));
+        let wanted = self.kept.wanted(run);
+        let failures = [Weights::Trained, Weights::Random].map(|weights| wanted.failure(&folder, weights));
+        if failures.iter().flatten().any(|failure| self.retried.get(&run.id) == Some(failure)) {
+            return None;
         }
-        let has_control = || !self.wants_random(run) || wanted.is_evaluated(&folder, Weights::Random);
-        (wanted.standing(&folder, None).is_result() && has_control()).then_some(Outcome::Skipped)
-    }
-
-    /// Trains and evaluates, and notes what goes wrong.
-    fn perform(
-        &self,
-        run: &PlannedRun,
-        slot: &Slot,
-        claim: &Claim<'_>,
-        line: &Line,
-        progress: &Progress,
-    ) -> Result<Outcome> {
-        let folder = Folder::new(run_folder(self.out, &run.id));
-        folder.forget_failure()?;
-        let outcome = self.train_and_evaluate(run, slot, claim, line, progress)?;
-        if claim.is_lost() {
-            return Ok(Outcome::Elsewhere);
+        match failures {
+            [Some(failure), _] => Some(Outcome::Failed(failure.error)),
+            [None, _] => wanted.standing(&folder, None).is_result().then_some(Outcome::Skipped),
         }
-        if let (Outcome::Failed(error), Some(fingerprint)) = (&outcome, self.kept.wanted(&run.id).fingerprint)
-        {
-            let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-            folder.note_failure(&Failure {
-                fingerprint: fingerprint.into(),
-                error: error.clone(),
-                at: now.as_millis().to_string(),
-            })?;
-        }
-        Ok(outcome)
-    }
-
-    fn train_and_evaluate(
-        &self,
-        run: &PlannedRun,
-        slot: &Slot,
-        claim: &Claim<'_>,
-        line: &Line,
-        progress: &Progress,
-    ) -> Result<Outcome> {
-        let folder = Folder::new(run_folder(self.out, &run.id));
-        let wanted = self.kept.wanted(&run.id);
-        let child = |arguments: &[String]| {
-            self.children.run(arguments, claim.file(), || self.stopped() || claim.is_lost())
-        };
-        match child(&self.train(run, &folder, slot))? {
-            Ended::Well => {}
-            Ended::Stopped => return Ok(Outcome::Interrupted),
-            Ended::Badly(message) => return Ok(Outcome::Failed(with_remedy(message, &folder))),
-        }
-        if let Some(found) = folder.run().filter(|found| !wanted.is_of(found)) {
-            return Ok(Outcome::Failed(format!(
-                "the run has the fingerprint {}, expected {}: its configuration or its data changed while the study ran; start the study again",
-                found["fingerprint"],
-                wanted.fingerprint.unwrap_or("another")
-            )));
-        }
-        for weights in [Weights::Trained, Weights::Random] {
-            if weights == Weights::Random && !self.wants_random(run) || wanted.is_evaluated(&folder, weights)
-            {
-                continue;
-            }
-            line.show(|| "evaluating".into());
-            match (child(&self.evaluate(&folder, slot, weights))?, weights) {
-                (Ended::Well, _) => {}
-                (Ended::Stopped, _) => return Ok(Outcome::Interrupted),
-                (Ended::Badly(message), Weights::Trained) => {
-                    return Ok(Outcome::Failed(format!("the evaluation failed: {message}")));
-                }
-                // The run itself is whole without its control.
-                (Ended::Badly(message), Weights::Random) => {
-                    progress.say(&format!("{}: the untrained encoder was not evaluated: {message}", run.id));
-                }
-            }
-        }
-        Ok(Outcome::Done)
-    }
-
-    fn train(&self, run: &PlannedRun, folder: &Folder, slot: &Slot) -> Vec<String> {
-        let mut train = strings(["train", &run.config.to_string_lossy()]);
-        train.extend(strings(["--out", &folder.path.to_string_lossy(), "--resume", "--quiet"]));
-        // Sums over another number of threads round otherwise: a run keeps the number that it began with.
-        let begun = folder.run().and_then(|run| run["threads"].as_u64()).filter(|threads| *threads > 0);
-        let threads = begun.unwrap_or(self.threads as u64);
-        // First, so that the study's own overrides win.
-        add_sets(&mut train, &[format!("threads={threads}"), format!("loader.workers={}", self.threads)]);
-        add_sets(&mut train, &run.sets);
-        if let Some(device) = slot {
-            add_sets(&mut train, &[format!("device={device}")]);
-        }
-        train
-    }
-
-    fn evaluate(&self, folder: &Folder, slot: &Slot, weights: Weights) -> Vec<String> {
-        let evaluation = self.kept.study.evaluation.to_string_lossy();
-        let mut evaluate = strings(["evaluate", &folder.path.to_string_lossy(), &evaluation]);
-        add_sets(&mut evaluate, &[format!("loader.workers={}", self.threads)]);
-        if let Some(device) = slot {
-            evaluate.extend(strings(["--device", device]));
-        }
-        if weights == Weights::Random {
-            evaluate.push("--random-init".into());
-        }
-        evaluate
-    }
-
-    /// One untrained encoder of a seed stands for all arms; where theirs differ, a remark says whose it is.
-    fn wants_random(&self, run: &PlannedRun) -> bool {
-        let study = &self.kept.study;
-        study.random_init && run.base == study.bases[0].id && run.variant == study.baseline
     }
 
     fn tell(&self, run: &PlannedRun, outcome: &Outcome, took: Duration) -> String {
-        let folder = Folder::new(run_folder(self.out, &run.id));
+        let (folder, wanted) = (Folder::new(run_folder(self.out, &run.id)), self.kept.wanted(run));
         let accuracy = folder.evaluation(Weights::Trained).and_then(|known| known["linear"]["top1"].as_f64());
         let mut accuracy =
             accuracy.map_or(String::new(), |top1| format!("linear probe {}", percent(top1 * 100.0)));
-        if let Standing::StoppedEarly(how) = self.kept.wanted(&run.id).standing(&folder, None) {
+        if let Standing::StoppedEarly(how) = wanted.standing(&folder, None) {
             accuracy = format!("{how}, {accuracy}");
         }
         match outcome {
             Outcome::Done => format!("{accuracy}, {}", duration(took.as_secs_f64())),
-            Outcome::Skipped => format!("{accuracy}, done before or elsewhere"),
+            Outcome::Skipped => match wanted.failure(&folder, Weights::Random) {
+                Some(failure) => format!("{accuracy}, without the untrained encoder: {}", failure.error),
+                None => format!("{accuracy}, done before or elsewhere"),
+            },
             Outcome::Interrupted => "interrupted, can be continued".into(),
-            Outcome::Elsewhere => "taken over by another worker".into(),
+            Outcome::Elsewhere => "at work elsewhere".into(),
             Outcome::Failed(error) if took.is_zero() => format!("failed before: {error}"),
             Outcome::Failed(error) => format!("failed: {error}"),
         }
@@ -332,8 +237,16 @@ impl Queue {
         progress.end(line, &run.id, what, self.outcomes.len(), worked);
     }
 
-    /// Leaves the other slots the runs that they are at, and no more.
-    fn end(&mut self, error: anyhow::Error) {
+    /// A run that another worker took over is looked at again: that one may die too.
+    fn give_up(&mut self, run: PlannedRun) {
+        if self.fatal.is_none() {
+            self.waiting.push_back(run);
+        }
+    }
+
+    /// Leaves the other slots the runs that they are at, and no more; that may take long, so what is wrong is said now.
+    fn end(&mut self, error: anyhow::Error, progress: &Progress) {
+        progress.say(&format!("error: {error:#}\nno further run begins; those at work go on to their end"));
         self.waiting.clear();
         self.fatal.get_or_insert(error);
     }
@@ -342,36 +255,14 @@ impl Queue {
     fn tell_of(&mut self, held: Vec<Holder>, progress: &Progress) {
         for holder in held {
             if !self.told_of.contains(&holder) {
-                progress.say(&format!("waiting for runs of process {} on {}", holder.pid, holder.host));
+                progress.say(&format!("waiting for runs of {holder}"));
                 self.told_of.push(holder);
             }
         }
     }
 }
 
-/// A folder with another configuration is refused by the trainer, who does not know what a study can do.
-fn with_remedy(message: String, folder: &Folder) -> String {
-    let folder = folder.path.display();
-    if message.contains("configuration") {
-        format!(
-            "{message}\nremove {folder} to run it anew, restore the configuration, or choose another folder with --out"
-        )
-    } else {
-        message
-    }
-}
-
 fn lock(queue: &Mutex<Queue>) -> MutexGuard<'_, Queue> {
     // What a thread that panicked left is still a list of outcomes.
     queue.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
-}
-
-fn strings<const N: usize>(texts: [&str; N]) -> Vec<String> {
-    texts.map(String::from).to_vec()
-}
-
-fn add_sets(arguments: &mut Vec<String>, sets: &[String]) {
-    for set in sets {
-        arguments.extend(strings(["--set", set]));
-    }
 }

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use crate::claim::Holder;
-use crate::folder::{Folder, Weights, is_stopped_early, is_trained};
+use crate::folder::{Failure, Folder, Weights, is_stopped_early, is_trained};
 use crate::resolve::same_protocol;
 
 /// Where a run stands.
@@ -58,12 +58,27 @@ pub struct Wanted<'a> {
     pub fingerprint: Option<&'a str>,
     /// The resolved evaluation.
     pub protocol: &'a Value,
+    /// Whether its control is wanted too, the evaluation of the untrained encoder.
+    pub control: bool,
 }
 
 impl Wanted<'_> {
     /// Whether the folder has an evaluation that counts for the run as it is now.
     pub fn is_evaluated(&self, folder: &Folder, weights: Weights) -> bool {
         folder.evaluation(weights).is_some_and(|known| same_protocol(&known["protocol"], self.protocol))
+    }
+
+    /// Whether the run's control is still to be done.
+    pub fn wants_control_of(&self, folder: &Folder) -> bool {
+        self.control && !self.is_evaluated(folder, Weights::Random)
+    }
+
+    /// What went wrong with the run, or with its control.
+    pub fn failure(&self, folder: &Folder, weights: Weights) -> Option<Failure> {
+        match self.fingerprint {
+            Some(fingerprint) => folder.failure(fingerprint, weights),
+            None => folder.failure(folder.run()?["fingerprint"].as_str()?, weights),
+        }
     }
 
     /// Whether the folder's `run.json` is that of the run.
@@ -77,8 +92,7 @@ impl Wanted<'_> {
         if let Some(holder) = holder {
             return Standing::Running(format!("{} on {}", progress(folder, &run), holder.host));
         }
-        let fingerprint = self.fingerprint.or(run["fingerprint"].as_str()).unwrap_or_default();
-        if let Some(failure) = folder.failure(fingerprint) {
+        if let Some(failure) = self.failure(folder, Weights::Trained) {
             return Standing::Failed(failure.error);
         }
         if run.is_null() {
@@ -93,6 +107,10 @@ impl Wanted<'_> {
         match is_trained(&run) {
             true if !self.is_evaluated(folder, Weights::Trained) => {
                 Standing::Interrupted("trained, not evaluated".into())
+            }
+            // A run is whole without a control that failed.
+            true if self.wants_control_of(folder) && self.failure(folder, Weights::Random).is_none() => {
+                Standing::Interrupted("evaluated, the untrained encoder not yet".into())
             }
             true if is_stopped_early(&run) => Standing::StoppedEarly(stopped(&run)),
             true => Standing::Finished,
@@ -113,5 +131,19 @@ fn progress(folder: &Folder, run: &Value) -> String {
     match folder.planned_steps(run) {
         Some(steps) => format!("step {step} of {steps}"),
         None => format!("step {step}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_protocol_that_was_written_down_is_the_same_when_it_is_read() {
+        for k in 0..1000 {
+            let protocol = serde_json::json!({ "temperature": f64::from(k) / 999.0 });
+            let read: Value = serde_json::from_str(&protocol.to_string()).unwrap();
+            assert!(same_protocol(&read, &protocol), "{protocol}");
+        }
     }
 }

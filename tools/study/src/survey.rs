@@ -43,6 +43,7 @@ pub fn plan_of(study: &Path, out: &Path, resolver: &mut dyn Resolver) -> Result<
         let wanted = Wanted {
             fingerprint: fingerprints.get(&run.id).map(|text| &**text),
             protocol: &resolved.protocol,
+            control: resolved.study.wants_control(&run),
         };
         let folder = Folder::new(run_folder(out, &run.id));
         let standing = wanted.standing(&folder, holders.get(&run.id));
@@ -66,7 +67,7 @@ pub fn status(out: &Path) -> Result<Status> {
 pub fn standings(kept: &Kept, runs: &[PlannedRun], out: &Path) -> Vec<Standing> {
     let holders = claim::holders(out);
     let standing = |run: &PlannedRun| {
-        kept.wanted(&run.id).standing(&Folder::new(run_folder(out, &run.id)), holders.get(&run.id))
+        kept.wanted(run).standing(&Folder::new(run_folder(out, &run.id)), holders.get(&run.id))
     };
     runs.iter().map(standing).collect()
 }

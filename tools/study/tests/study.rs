@@ -2,7 +2,9 @@
 
 mod common;
 
+use std::ffi::OsStr;
 use std::fs;
+use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::process::Command;
 use std::sync::atomic::Ordering;
@@ -55,7 +57,7 @@ fn what_is_done_is_not_done_again() {
     fixture.forget_log();
     let outcome = fixture.run();
     assert_eq!((outcome.finished, outcome.skipped), (8, 8));
-    assert_eq!(fixture.logged("evaluate"), Vec::<String>::new());
+    assert!(!fixture.path("log").exists(), "neither trained nor evaluated");
     assert_eq!(fixture.out("results.csv"), first);
 }
 
@@ -134,6 +136,72 @@ fn a_failed_run_is_recorded_and_the_others_go_on_and_it_is_tried_again_when_that
 }
 
 #[test]
+fn a_failure_that_cannot_be_noted_is_told_all_the_same_and_the_others_go_on() {
+    let fixture = Fixture::new();
+    fs::write(fixture.path("fail"), "a-no_gray-seed1").unwrap();
+    fs::write(fixture.path("wedge"), "").unwrap();
+    let outcome = fixture.run();
+    assert_eq!(outcome.finished, 7);
+    assert_eq!(outcome.failed, [("a-no_gray-seed1".to_string(), "out of memory".to_string())]);
+}
+
+#[test]
+fn a_run_whose_untrained_encoder_is_not_evaluated_yet_is_not_done() {
+    let fixture = Fixture::new();
+    fixture.run();
+    fixture.forget_log();
+    fs::remove_file(fixture.path("out/runs/a-baseline-seed1/evaluation_random_init.json")).unwrap();
+    let standing = Standing::Interrupted("evaluated, the untrained encoder not yet".into());
+    assert_eq!(fixture.standings()["a-baseline-seed1"], standing);
+    let plan = diptych_study::plan_of(&fixture.path("study.toml"), &fixture.path("out"), &mut Fake).unwrap();
+    assert!(plan.to_string().ends_with("8 runs: 7 finished, 1 interrupted"), "{plan}");
+    let outcome = fixture.run();
+    assert_eq!((outcome.finished, outcome.skipped), (8, 7));
+    assert_eq!(fixture.logged("evaluate").len(), 1);
+}
+
+#[test]
+fn an_untrained_encoder_that_fails_is_noted_and_tried_again_only_when_that_is_asked_for() {
+    let fixture = Fixture::new();
+    fs::write(fixture.path("fail_control"), "a-baseline-seed1").unwrap();
+    assert!(fixture.run().is_complete(), "the run is whole without it");
+    assert_eq!(fixture.standings()["a-baseline-seed1"], Standing::Finished);
+    fixture.forget_log();
+    assert_eq!(fixture.run().skipped, 8);
+    assert!(!fixture.path("log").exists());
+
+    fs::remove_file(fixture.path("fail_control")).unwrap();
+    assert_eq!(fixture.retry().skipped, 7);
+    assert_eq!(fixture.logged("evaluate").len(), 1);
+    fixture.forget_log();
+    assert_eq!(fixture.retry().skipped, 8);
+}
+
+#[test]
+fn a_run_counts_as_done_only_when_its_folder_says_so() {
+    let fixture = Fixture::new();
+    fs::write(fixture.path("mute"), "").unwrap();
+    let outcome = fixture.run();
+    assert_eq!((outcome.finished, outcome.failed.len()), (0, 8));
+    let (_, error) = &outcome.failed[0];
+    assert!(
+        error.starts_with("its processes ended without an error, and ")
+            && error.ends_with("trained, not evaluated"),
+        "{error}"
+    );
+}
+
+#[test]
+fn a_folder_whose_name_is_no_text_is_used_as_it_is() {
+    let fixture = Fixture::new();
+    let out = fixture.path("").join(OsStr::from_bytes(b"out-\xff"));
+    let options = StudyOptions { out: out.clone(), ..fixture.options() };
+    let outcome = diptych_study::run(&options, &mut Fake).unwrap();
+    assert!(outcome.is_complete(), "{outcome}");
+    assert!(out.join("runs/a-baseline-seed0/evaluation.json").exists());
+}
+
+#[test]
 fn a_failed_run_whose_configuration_was_mended_is_begun_again_without_being_asked_for() {
     let fixture = Fixture::new();
     fs::write(fixture.path("fail"), "a-no_gray-seed").unwrap();
@@ -148,6 +216,10 @@ fn a_failed_run_whose_configuration_was_mended_is_begun_again_without_being_aske
 #[test]
 fn a_stopped_study_ends_its_runs_cleanly_and_goes_on_later() {
     let fixture = Fixture::new();
+    // Behind the others in the queue, and done.
+    let last = StudyOptions { only: vec!["b-no_gray-seed1".into()], ..fixture.options() };
+    assert!(diptych_study::run(&last, &mut Fake).unwrap().is_complete());
+    fixture.forget_log();
     let fifo = fixture.path("hold");
     assert!(Command::new("mkfifo").arg(&fifo).status().unwrap().success());
     let slots = SlotOptions { jobs: Some(1), ..SlotOptions::default() };
@@ -160,12 +232,12 @@ fn a_stopped_study_ends_its_runs_cleanly_and_goes_on_later() {
         study.join().unwrap()
     });
     assert!(outcome.interrupted);
-    assert_eq!((outcome.finished, outcome.failed.len()), (0, 0));
+    assert_eq!((outcome.finished, outcome.failed.len()), (1, 0));
     assert!(outcome.to_string().contains("the same command goes on from here"));
     assert!(fixture.out("runs/a-baseline-seed0/run.json").contains("interrupted"));
     assert_eq!(fixture.logged("train").len(), 1, "no run begins after the stop");
     let csv = fixture.out("results.csv");
-    assert_eq!((csv.matches(",interrupted").count(), csv.matches(",not begun").count()), (1, 7), "{csv}");
+    assert_eq!((csv.matches(",interrupted").count(), csv.matches(",not begun").count()), (1, 6), "{csv}");
 
     fs::remove_file(&fifo).unwrap();
     fixture.stop.store(false, Ordering::SeqCst);

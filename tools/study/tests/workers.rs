@@ -45,7 +45,6 @@ fn three_workers_do_each_run_once_and_all_report_the_whole() {
     }
     let done: usize = outcomes.iter().map(|outcome| outcome.finished - outcome.skipped).sum();
     assert_eq!(done, 8, "{outcomes:?}");
-    assert!(outcomes.iter().all(|outcome| outcome.skipped < 8), "each had a part: {outcomes:?}");
     let trained = counts(&fixture.logged("train"), 3);
     assert_eq!((trained.len(), trained.values().sum::<usize>()), (8, 8), "{trained:?}");
     let evaluated = fixture.logged("evaluate");
@@ -100,6 +99,58 @@ fn a_worker_that_does_not_wait_leaves_what_others_are_at() {
         let first = first.join().unwrap();
         assert!(first.interrupted && first.report.is_none() && first.planned == 1, "{first:?}");
     });
+}
+
+/// Starts a study of one slot, whose first run is held when `meanwhile` is called.
+fn while_held(
+    fixture: &Fixture,
+    options: &StudyOptions,
+    meanwhile: impl FnOnce(),
+) -> anyhow::Result<StudyOutcome> {
+    let fifo = fixture.path("hold");
+    assert!(Command::new("mkfifo").arg(&fifo).status().unwrap().success());
+    std::thread::scope(|scope| {
+        let study = scope.spawn(|| diptych_study::run(options, &mut Fake));
+        // Reading ends when the run has begun.
+        assert_eq!(fs::read_to_string(&fifo).unwrap(), "begun\n");
+        fs::remove_file(&fifo).unwrap();
+        meanwhile();
+        study.join().unwrap()
+    })
+}
+
+#[test]
+fn a_run_that_was_taken_over_ends_without_a_word_and_is_looked_at_again() {
+    let fixture = Fixture::new();
+    let options = StudyOptions { only: vec!["a-baseline-seed0".into()], ..one_slot(&fixture) };
+    let outcome = while_held(&fixture, &options, || {
+        // As of a worker of another machine that took it over, and gave it back.
+        fs::write(fixture.path("out/claims/a-baseline-seed0.2"), "").unwrap();
+    });
+    assert!(outcome.unwrap().is_complete());
+    assert_eq!(fixture.logged("stopped").len(), 0, "a run that is told to stop writes into the folder");
+    assert_eq!(fixture.logged("train").len(), 2);
+}
+
+#[test]
+fn a_worker_whose_study_was_changed_begins_nothing_more_and_writes_no_report() {
+    let single = "evaluation = \"evaluation.toml\"\n[bases.a]\nconfig = \"run.toml\"\n[variants.baseline]\n";
+    for study in [STUDY, single] {
+        let fixture = Fixture::new();
+        fixture.study(study);
+        let outcome = while_held(&fixture, &one_slot(&fixture), || {
+            // As another worker does that finds nobody at work.
+            let kept = fixture.out("study.json");
+            let changed = kept.replace(": \"a-baseline-seed0\"", ": \"another\"");
+            assert_ne!(changed, kept);
+            fs::write(fixture.path("out/study.json"), changed).unwrap();
+            fs::write(fixture.path("go"), "").unwrap();
+        });
+        let error = outcome.unwrap_err().to_string();
+        assert!(error.contains("was changed while this worker was at it"), "{error}");
+        assert_eq!(fixture.logged("train").len(), 1);
+        assert!(!fixture.path("out/report.html").exists());
+    }
 }
 
 #[test]

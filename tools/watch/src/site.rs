@@ -3,10 +3,10 @@
 use std::fs;
 use std::hash::Hasher;
 use std::path::Path;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::Result;
-use diptych_study::live::{Curves, Overview, Watched};
+use diptych_study::live::{Curves, Overview, Pace, Watched};
 use serde_json::{Value, json};
 use siphasher::sip::SipHasher13;
 
@@ -63,8 +63,9 @@ impl Answer {
 pub struct Site {
     watched: Watched,
     folder: String,
-    /// What was seen last, and when to look again.
-    last: Option<(Instant, Overview)>,
+    pace: Pace,
+    /// What was seen last.
+    last: Option<Overview>,
     /// By run, those asked for last at the end.
     curves: Vec<(String, Curves)>,
 }
@@ -74,7 +75,8 @@ impl Site {
     /// The folder holds neither a run nor a study.
     pub fn of(folder: &Path) -> Result<Site> {
         let watched = Watched::open(folder)?;
-        Ok(Site { watched, folder: full_path(folder), last: None, curves: Vec::new() })
+        let (folder, pace) = (full_path(folder), Pace::new(LOOK, PAUSE));
+        Ok(Site { watched, folder, pace, last: None, curves: Vec::new() })
     }
 
     pub fn answer(&mut self, request: Request<'_>) -> Answer {
@@ -111,22 +113,21 @@ impl Site {
 
     fn look(&mut self) -> Overview {
         match &self.last {
-            Some((due, overview)) if Instant::now() < *due => overview.clone(),
+            Some(overview) if !self.pace.is_due() => overview.clone(),
             _ => {
-                let began = Instant::now();
-                let overview = self.watched.look(&mut { BUDGET });
-                let due = Instant::now() + LOOK.max(PAUSE * began.elapsed());
-                self.last = Some((due, overview.clone()));
+                let overview = self.pace.look(|| self.watched.look(&mut { BUDGET }));
+                self.last = Some(overview.clone());
                 overview
             }
         }
     }
 
     fn run(&mut self, id: &str, since: Option<&str>) -> Answer {
+        // A study that was begun again may have other runs since the last look.
+        let overview = self.look();
         let Some(folder) = self.watched.folder_of(id).map(Path::to_path_buf) else {
             return Answer::nothing_here();
         };
-        let overview = self.look();
         let known = self.curves.iter().position(|(known, _)| known == id);
         let mut kept = match known {
             Some(place) => self.curves.remove(place),
@@ -161,8 +162,9 @@ impl Site {
         let Some(folder) = self.watched.folder_of(id) else { return Answer::nothing_here() };
         let path = folder.join("views.png");
         let is_ours = path.metadata().is_ok_and(|found| found.is_file() && found.len() <= LARGEST_PICTURE);
-        match fs::read(&path) {
-            Ok(png) if is_ours => Answer::well("image/png", png),
+        // Looked at first: to open what is no file may take for ever.
+        match is_ours.then(|| fs::read(&path)) {
+            Some(Ok(png)) => Answer::well("image/png", png),
             _ => Answer::badly(404, "this run has no picture of its views; one is drawn when a run begins"),
         }
     }

@@ -9,12 +9,13 @@ mod tensors;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
-use diptych_config::Document;
+use diptych_config::{Choice, Document};
 use tch::Tensor;
 
 pub(crate) use tensors::write_tensors_with;
 pub use tensors::{read_tensors, restore, write_tensors};
 
+use crate::diagnostics::Verdict;
 use crate::{Error, Result};
 
 const FORMAT: i64 = 1;
@@ -32,6 +33,8 @@ pub struct State {
     pub first_loss: Option<f64>,
     /// Of the network before its first step, where there are labels.
     pub untrained_neighbour_accuracy: Option<f64>,
+    /// On the last step that was judged.
+    pub verdict: Verdict,
     /// Step since which every verdict of the policy on collapsed runs was `collapsed`.
     pub collapsed_since: Option<u64>,
     /// Right answers of the probe since the last logged step.
@@ -151,6 +154,7 @@ impl State {
         if let Some(loss) = self.first_loss {
             table.insert("first_loss".into(), loss.into());
         }
+        table.insert("verdict".into(), self.verdict.text().into());
         if let Some(step) = self.collapsed_since {
             table.insert("collapsed_since".into(), (step as i64).into());
         }
@@ -187,6 +191,8 @@ impl State {
                 batch: count(table, "batch"),
                 first_loss: table.optional("first_loss"),
                 untrained_neighbour_accuracy: table.optional("untrained_neighbour_accuracy"),
+                // Checkpoints of earlier versions have none.
+                verdict: table.choice("verdict", Verdict::default()),
                 collapsed_since: table.optional("collapsed_since"),
                 probe_right: table.or("probe_right", 0),
                 probe_seen: table.or("probe_seen", 0),
@@ -220,6 +226,7 @@ mod tests {
             batch: 3,
             first_loss: Some(0.1 + 0.2),
             untrained_neighbour_accuracy: Some(1.0 / 3.0),
+            verdict: Verdict::Collapsing,
             collapsed_since: Some(5),
             probe_right: 5,
             probe_seen: 9,

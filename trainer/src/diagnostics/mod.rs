@@ -30,8 +30,10 @@ const WIDEST_SOLVED: i64 = 2048;
 
 choices! {
     /// What the figures of a step come to.
+    #[derive(Default)]
     pub enum Verdict {
         /// No sign of collapse.
+        #[default]
         Healthy = "healthy",
         /// The loss fell and the projections have lost most of their spread.
         Collapsing = "collapsing",

@@ -48,7 +48,6 @@ pub(super) struct Run<'a> {
     plan: Plan,
     clock: Clock,
     last: Option<Record>,
-    verdict: Verdict,
     /// Of the data, where it has labels.
     classes: Option<i64>,
     /// On the weights that the run starts from.
@@ -135,7 +134,6 @@ impl<'a> Run<'a> {
             state,
             plan,
             last: None,
-            verdict: Verdict::Healthy,
             classes: classes.map(|classes| classes as i64),
             note,
             views: ViewsFile::of_run(out),
@@ -262,8 +260,8 @@ impl<'a> Run<'a> {
     /// The verdict on the step that was just done; a new one is told.
     fn judge(&mut self, spread: &Spread, loss: f64, folder: &mut RunFolder) -> Result<Verdict> {
         let verdict = Verdict::of(spread, self.state.first_loss.unwrap_or(loss), loss);
-        if verdict != self.verdict {
-            self.verdict = verdict;
+        if verdict != self.state.verdict {
+            self.state.verdict = verdict;
             let message = format!(
                 "{} at step {}: the loss is {loss:.4}, z-std {:.3}, the effective rank {:.1} of {}",
                 verdict.text(),
@@ -329,7 +327,7 @@ impl<'a> Run<'a> {
         record.push(metrics::LOADER_WAIT_FRACTION, flow.full_fraction);
         (self.clock.line, self.clock.images) = (Instant::now(), 0);
         diagnostics.record(&mut record);
-        record.push(metrics::COLLAPSING, self.verdict.number());
+        record.push(metrics::COLLAPSING, self.state.verdict.number());
         if let Some(accuracy) = self.neighbour_accuracy(outputs) {
             record.push(metrics::NEIGHBOUR_ACCURACY, accuracy);
             if let Some(untrained) = self.state.untrained_neighbour_accuracy {
@@ -371,7 +369,7 @@ impl<'a> Run<'a> {
     }
 
     pub(super) fn fill(&self, report: &mut RunReport) {
-        report.verdict = self.verdict;
+        report.verdict = self.state.verdict;
         report.step = self.state.step;
         report.steps = self.plan.steps;
         report.seconds = self.seconds();

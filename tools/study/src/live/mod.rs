@@ -8,11 +8,13 @@
 
 mod curve;
 mod curves;
+mod pace;
 mod run;
 mod tail;
 mod watched;
 
 pub use curve::Point;
 pub use curves::Curves;
+pub use pace::Pace;
 pub use run::{RunStatus, State};
 pub use watched::{Method, Overview, Watched};

@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use super::curve::{Curve, Point};
 use super::tail::{Seen, Tail};
-use crate::folder::{Folder, Weights};
+use crate::folder::{Folder, Weights, is_trained};
 
 /// Points of the small curves of a table.
 const SMALL: usize = 48;
@@ -31,7 +31,7 @@ diptych_config::choices! {
         Failed = "failed",
         /// It was stopped, or its process is gone; it can be continued.
         Interrupted = "interrupted",
-        /// In a study: all steps are done, and it is not evaluated yet.
+        /// In a study: all steps are done, and it is not evaluated yet, or its untrained encoder is not.
         Trained = "trained",
         /// There is nothing yet.
         Planned = "not begun",
@@ -90,9 +90,9 @@ pub struct RunStatus {
     pub z_std_curve: Vec<Point>,
 }
 
-/// Where a run stands, and what is to be known of that.
+/// A state, and what is to be known of it.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Standing {
+pub struct Known {
     pub state: State,
     pub detail: Option<String>,
 }
@@ -175,9 +175,9 @@ impl RunReader {
         self.behind
     }
 
-    /// Reads what is new, at most `budget` bytes of metrics, and answers the run as it is now. `standing` is who knows better
-    /// than the folder itself.
-    pub fn look(&mut self, budget: &mut usize, standing: Option<Standing>) -> RunStatus {
+    /// Reads what is new, at most `budget` bytes of metrics, and answers the run as it is now. `known` is what a study knows
+    /// better than the folder itself.
+    pub fn look(&mut self, budget: &mut usize, known: Option<Known>) -> RunStatus {
         let seen = &mut self.seen;
         self.behind = self.tail.read(budget, |what| match what {
             Seen::Anew => *seen = Lines::new(),
@@ -188,9 +188,8 @@ impl RunReader {
             }
         });
         let json = self.folder.run().unwrap_or_default();
-        let Standing { mut state, mut detail } = standing.unwrap_or_else(|| self.standing(&json));
-        let is_trained = matches!(json["state"].as_str(), Some("finished" | "stopped_early"));
-        if state == State::Interrupted && is_trained {
+        let Known { mut state, mut detail } = known.unwrap_or_else(|| self.by_folder(&json));
+        if state == State::Interrupted && is_trained(&json) {
             (state, detail) = (State::Trained, None);
         }
         if self.samples_per_step.is_none() {
@@ -237,18 +236,18 @@ impl RunReader {
     }
 
     /// By the folder alone.
-    fn standing(&self, json: &Value) -> Standing {
-        let of = |state| Standing { state, detail: None };
+    fn by_folder(&self, json: &Value) -> Known {
+        let of = |state| Known { state, detail: None };
         match json["state"].as_str() {
             Some("finished") => of(State::Finished),
             Some("stopped_early") => of(State::StoppedEarly),
             Some("interrupted") => of(State::Interrupted),
             Some("failed") => {
-                Standing { state: State::Failed, detail: json["error"].as_str().map(String::from) }
+                Known { state: State::Failed, detail: json["error"].as_str().map(String::from) }
             }
             // It runs, or was killed without notice.
             Some(_) if self.is_written() => of(State::Running),
-            Some(_) => Standing { state: State::Interrupted, detail: Some("its process is gone".into()) },
+            Some(_) => Known { state: State::Interrupted, detail: Some("its process is gone".into()) },
             None if self.is_written() => of(State::Running),
             None => of(State::Planned),
         }

@@ -6,11 +6,11 @@ use anyhow::{Result, bail};
 use diptych_config::Choice;
 use serde::Serialize;
 
-use super::run::{RunReader, RunStatus, Standing, State};
-use crate::config::StudyConfig;
+use super::run::{Known, RunReader, RunStatus, State};
 use crate::kept::Kept;
-use crate::plan::{plan, run_folder};
-use crate::{standing, survey};
+use crate::plan::{PlannedRun, plan, run_folder};
+use crate::standing::Standing;
+use crate::survey;
 
 /// Id of the only run of a folder that is no study's.
 const ONLY: &str = "run";
@@ -19,8 +19,29 @@ const ONLY: &str = "run";
 #[derive(Debug)]
 pub struct Watched {
     folder: PathBuf,
-    study: Option<StudyConfig>,
+    study: Option<Study>,
     runs: Vec<RunReader>,
+}
+
+/// What is known of a study that is watched, with its runs in the order of their readers.
+#[derive(Debug)]
+struct Study {
+    kept: Kept,
+    planned: Vec<PlannedRun>,
+}
+
+impl Study {
+    fn of(kept: Kept) -> Study {
+        Study { planned: plan(&kept.study), kept }
+    }
+
+    /// One for each run.
+    fn readers(&self, folder: &Path) -> Vec<RunReader> {
+        let reader = |run: &PlannedRun| {
+            RunReader::new(&run.id, &run.id, Some(&run.base), &run_folder(folder, &run.id))
+        };
+        self.planned.iter().map(reader).collect()
+    }
 }
 
 /// One of the things that a study compares.
@@ -64,12 +85,12 @@ impl Watched {
                 let name = name.file_name().unwrap_or_default().to_string_lossy().into_owned();
                 vec![RunReader::new(ONLY, &name, None, folder)]
             }
-            Some(study) => readers(study, folder),
+            Some(study) => study.readers(folder),
         };
         Ok(Watched { folder: folder.to_path_buf(), study, runs })
     }
 
-    fn study(folder: &Path) -> Result<StudyConfig> {
+    fn study(folder: &Path) -> Result<Study> {
         if !folder.join("study.json").is_file() {
             let what = if folder.is_dir() { "holds neither a run nor a study" } else { "does not exist" };
             bail!(
@@ -78,7 +99,7 @@ impl Watched {
                 folder.display()
             );
         }
-        Ok(Kept::read(folder)?.study)
+        Ok(Study::of(Kept::read(folder)?))
     }
 
     /// Folder of the run `id`, if there is such a run.
@@ -90,49 +111,35 @@ impl Watched {
     fn follow(&mut self) {
         let Some(known) = &self.study else { return };
         // One whose file cannot be read now is looked at again.
-        let Some(found) = Kept::read(&self.folder).ok().map(|kept| kept.study).filter(|found| found != known)
-        else {
-            return;
-        };
-        self.runs = readers(&found, &self.folder);
+        let Some(found) = Kept::read(&self.folder).ok().filter(|found| *found != known.kept) else { return };
+        let found = Study::of(found);
+        if found.planned != known.planned {
+            self.runs = found.readers(&self.folder);
+        }
         self.study = Some(found);
     }
 
     /// Reads what is new, at most `budget` bytes of metrics.
     pub fn look(&mut self, budget: &mut usize) -> Overview {
         self.follow();
-        let standings = match &self.study {
-            None => Vec::new(),
-            Some(_) => survey::status(&self.folder).map(|status| status.runs).unwrap_or_default(),
+        let known: Vec<Option<Known>> = match &self.study {
+            None => vec![None],
+            Some(Study { kept, planned }) => {
+                survey::standings(kept, planned, &self.folder).iter().map(known).map(Some).collect()
+            }
         };
-        let runs: Vec<RunStatus> = self
-            .runs
-            .iter_mut()
-            .map(|reader| {
-                let known = standings.iter().find(|(run, _)| run.id == reader.id());
-                reader.look(budget, known.map(|(_, standing)| of_study(standing)))
-            })
-            .collect();
+        let readers = self.runs.iter_mut().zip(known);
+        let runs: Vec<RunStatus> = readers.map(|(reader, known)| reader.look(budget, known)).collect();
+        let study = self.study.as_ref().map(|study| &study.kept.study);
         Overview {
-            title: match &self.study {
-                Some(study) => study.title.clone(),
-                None => runs[0].label.clone(),
-            },
-            is_study: self.study.is_some(),
-            methods: self.study.iter().flat_map(|study| &study.bases).map(method).collect(),
+            title: study.map_or_else(|| runs[0].label.clone(), |study| study.title.clone()),
+            is_study: study.is_some(),
+            methods: study.into_iter().flat_map(|study| &study.bases).map(method).collect(),
             seconds_left: seconds_left(&runs),
             behind: self.runs.iter().any(RunReader::is_behind),
             runs,
         }
     }
-}
-
-/// One for each run of the study in `folder`.
-fn readers(study: &StudyConfig, folder: &Path) -> Vec<RunReader> {
-    plan(study)
-        .iter()
-        .map(|run| RunReader::new(&run.id, &run.id, Some(&run.base), &run_folder(folder, &run.id)))
-        .collect()
 }
 
 impl Overview {
@@ -160,20 +167,17 @@ fn method(base: &crate::config::Base) -> Method {
     Method { id: base.id.clone(), label: base.label.clone() }
 }
 
-fn of_study(standing: &standing::Standing) -> Standing {
-    let of = |state| Standing { state, detail: None };
-    match standing {
-        standing::Standing::Finished => of(State::Finished),
-        standing::Standing::StoppedEarly(_) => of(State::StoppedEarly),
-        standing::Standing::Running(_) => of(State::Running),
-        standing::Standing::Interrupted(what) => {
-            // The steps stand beside it anyway.
-            let detail = Some(what.clone()).filter(|what| !what.starts_with("step "));
-            Standing { state: State::Interrupted, detail }
-        }
-        standing::Standing::Failed(error) => Standing { state: State::Failed, detail: Some(error.clone()) },
-        standing::Standing::Planned => of(State::Planned),
-    }
+/// How far an interrupted run came stands beside it anyway.
+fn known(standing: &Standing) -> Known {
+    let (state, detail) = match standing {
+        Standing::Finished => (State::Finished, None),
+        Standing::StoppedEarly(_) => (State::StoppedEarly, None),
+        Standing::Running(_) => (State::Running, None),
+        Standing::Interrupted(_) => (State::Interrupted, None),
+        Standing::Failed(error) => (State::Failed, Some(error.clone())),
+        Standing::Planned => (State::Planned, None),
+    };
+    Known { state, detail }
 }
 
 /// Runs that are left take as long as the others do on average, as many at a time as are at work now.

@@ -13,9 +13,10 @@ use diptych_study::{PlannedRun, Resolved, Resolver, SlotOptions, Standing, Study
 
 /// What the script does: logs its arguments. `train` writes a run whose accuracy follows from its folder's name, and whose
 /// fingerprint is that name, with `-blur` behind it when an argument names a blur; it is at once done with a run that is over,
-/// and refuses one of another fingerprint. Files beside it change that: `fail` and `collapse` hold text of names of folders,
-/// whose runs fail or are stopped early; a fifo `hold` makes a run tell that it has begun and wait for SIGINT, `slow` makes each
-/// take half a second.
+/// and refuses one of another fingerprint. Files beside it change that: `fail`, `fail_control` and `collapse` hold text of names of
+/// folders, whose runs or untrained encoders fail, or which are stopped early; with `wedge` a failure cannot be noted, with `mute` an
+/// evaluation writes nothing; a fifo `hold` makes a run tell that it has begun and wait for SIGINT, which is logged, or for a file
+/// `go`; `slow` makes each take half a second.
 const SCRIPT: &str = r#"#!/bin/sh
 here=$(dirname "$0")
 echo "$@" >> "$here/log"
@@ -32,20 +33,24 @@ if [ "$1" = train ]; then
     exit 1
   fi
   if named fail; then
+    [ -e "$here/wedge" ] && mkdir -p "$out/failure.json/full"
     report failed 1; echo 'warming up' >&2; echo 'error: out of memory' >&2; exit 1
   fi
   printf 'seed = 0\n' > "$out/config.toml"
   printf '{"step": 1, "loss": 2.0}\n{"step": 2, "loss": 1.0}\n' > "$out/metrics.jsonl"
   report running 0
   if [ -p "$here/hold" ]; then
-    trap 'report interrupted 1; exit 130' INT
+    trap 'echo stopped >> "$here/log"; report interrupted 1; exit 130' INT
     echo begun > "$here/hold"
-    while :; do sleep 0.05; done
+    while [ ! -e "$here/go" ]; do sleep 0.05; done
   fi
   [ -e "$here/slow" ] && sleep 0.5
   if named collapse; then report stopped_early 1; else report finished 2; fi
 fi
 if [ "$1" = evaluate ]; then
+  out="$2"
+  [ -e "$here/mute" ] && exit 0
+  case "$*" in *--random-init*) if named fail_control; then echo 'error: no weights' >&2; exit 1; fi ;; esac
   fingerprint=$(sed 's/.*"fingerprint": "\([^"]*\)".*/\1/' "$2/run.json")
   step=$(sed 's/.*"step": \([0-9]*\).*/\1/' "$2/run.json")
   case "$fingerprint" in *a-baseline*) top1=0.9 ;; *b-baseline*) top1=0.8 ;; a-*) top1=0.3 ;; *) top1=0.7 ;; esac

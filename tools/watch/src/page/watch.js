@@ -49,22 +49,28 @@ class StudyPage {
     const parts = state.runs.map(run => ["running", "trained"].includes(run.state) ? share(run) : 0);
     this.whole.value = (done + parts.reduce((sum, part) => sum + part, 0)) / Math.max(state.runs.length, 1);
     document.title = done + "/" + state.runs.length + " " + state.title;
-    if (!this.legend.childNodes.length) {
-      this.legend.append(...state.methods.map(method => element("span", "",
-        element("span", "swatch back" + method.color), method.label)));
-    }
-    this.colors = new Map(state.methods.map(method => [method.id, method.color]));
-    for (const run of state.runs) this.row(run);
+    this.showMethods(state.methods);
+    // A study that was begun again may have other runs, in another order.
+    this.rows = new Map(state.runs.map(run => [run.id, this.row(run)]));
+    const nodes = [...this.rows.values()].map(row => row.node);
+    const isOther = nodes.length !== this.body.rows.length || nodes.some((node, place) => node !== this.body.rows[place]);
+    if (isOther) this.body.replaceChildren(...nodes);
     return state.runs.some(run => run.state === "running") || state.behind;
   }
 
+  /** Other methods have other colours, and the rows with them. */
+  showMethods(methods) {
+    const text = JSON.stringify(methods);
+    if (text === this.methods) return;
+    this.methods = text;
+    this.colors = new Map(methods.map(method => [method.id, method.color]));
+    this.legend.replaceChildren(...methods.map(method => element("span", "",
+      element("span", "swatch back" + method.color), method.label)));
+    this.rows.clear();
+  }
+
   row(run) {
-    let row = this.rows.get(run.id);
-    if (!row) {
-      row = this.newRow(run);
-      this.rows.set(run.id, row);
-      this.body.append(row.node);
-    }
+    const row = this.rows.get(run.id) || this.newRow(run);
     const isHere = run.state === "running";
     row.state.className = "state " + run.state.replace(" ", "-");
     say(row.state, run.state);
@@ -85,6 +91,7 @@ class StudyPage {
     say(row.rank, figure(run.effective_rank, 1));
     say(row.probe, percent(run.probe_accuracy));
     say(row.left, run.seconds_left == null ? "" : duration(run.seconds_left));
+    return row;
   }
 
   newRow(run) {
@@ -224,7 +231,7 @@ function begin(id) {
 }
 
 async function ask() {
-  let isAtWork = true;
+  let isAtWork = true, trouble = "";
   try {
     const answer = await fetch(page.address + "?since=" + version, { signal: AbortSignal.timeout(20000) });
     if (answer.status === 200) {
@@ -235,14 +242,14 @@ async function ask() {
     } else if (answer.status === 204) {
       isAtWork = page.isAtWork;
     } else {
-      throw new Error(await answer.text());
+      trouble = await answer.text();
     }
-    $("lost").hidden = true;
   } catch (error) {
-    $("lost").hidden = false;
-    say($("lost"), "No answer from `diptych watch`: what you see is the last state that it told. Start it again with the same --port, and this page goes on.");
+    trouble = "No answer from `diptych watch`: what you see is the last state that it told. Start it again with the same --port, and this page goes on.";
     console.warn(error);
   }
+  $("lost").hidden = !trouble;
+  say($("lost"), trouble);
   setTimeout(whenSeen, isAtWork ? WAIT_AT_WORK : WAIT_AT_REST);
 }
 

@@ -92,7 +92,7 @@ fn a_run_tells_its_curves_and_what_it_is() {
 #[test]
 fn who_knows_the_state_is_told_only_when_it_changes() {
     let mut fixture = Fixture::new();
-    for target in ["/state.json", "/run/b-baseline-seed0/state.json"] {
+    for (target, steps) in [("/state.json", 4), ("/run/b-baseline-seed0/state.json", 5)] {
         let version = fixture.json(target)["version"].as_str().unwrap().to_string();
         let again = format!("{target}?since={version}");
         fixture.forget();
@@ -100,13 +100,36 @@ fn who_knows_the_state_is_told_only_when_it_changes() {
         assert_eq!((answer.status, answer.body.len()), (204, 0));
         let path = fixture.folder.path().join("runs/b-baseline-seed0/metrics.jsonl");
         let text = fs::read_to_string(&path).unwrap();
-        fs::write(&path, format!("{text}{{\"step\":4,\"loss\":{}}}\n", text.len())).unwrap();
+        fs::write(&path, format!("{text}{{\"step\":{steps},\"loss\":1.0}}\n")).unwrap();
         fixture.forget();
-        assert_eq!(
-            fixture.json(&again)["runs"].as_array().map_or(4, |runs| runs[1]["step"].as_u64().unwrap()),
-            4
-        );
+        let state = fixture.json(&again);
+        let run = state.get("run").unwrap_or(&state["runs"][1]);
+        assert_eq!(run["step"], steps, "{target}");
     }
+}
+
+#[test]
+fn a_study_that_was_begun_again_has_the_pages_of_its_runs_and_no_others() {
+    let mut fixture = Fixture::new();
+    fixture.json("/run/b-baseline-seed0/state.json");
+    let other = STUDY.replace("\"id\": \"b\"", "\"id\": \"c\"");
+    fs::write(fixture.folder.path().join("study.json"), other).unwrap();
+    fixture.forget();
+    assert_eq!(fixture.get("/run/b-baseline-seed0/state.json").status, 404);
+    fixture.forget();
+    assert_eq!(fixture.json("/run/c-baseline-seed0/state.json")["run"]["id"], "c-baseline-seed0");
+}
+
+#[test]
+fn a_picture_that_is_no_file_or_too_large_is_not_opened() {
+    let mut fixture = Fixture::new();
+    let picture = fixture.folder.path().join("runs/b-baseline-seed0/views.png");
+    fs::File::create(&picture).unwrap().set_len(LARGEST_PICTURE + 1).unwrap();
+    assert_eq!(fixture.get("/run/b-baseline-seed0/views.png").status, 404);
+    fs::remove_file(&picture).unwrap();
+    assert!(std::process::Command::new("mkfifo").arg(&picture).status().unwrap().success());
+    // Whoever opened it would wait for a writer.
+    assert_eq!(fixture.get("/run/b-baseline-seed0/views.png").status, 404);
 }
 
 #[test]

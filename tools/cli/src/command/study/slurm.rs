@@ -38,6 +38,14 @@ impl Script<'_> {
             );
         }
         let here = std::env::current_dir().context("the working directory is gone")?;
+        let log = here.join(self.out).to_string_lossy().replace('%', "%%") + "/slurm-%A_%a.txt";
+        for text in [self.name, &log] {
+            if text.contains(['\n', '\r', '\\']) {
+                bail!(
+                    "found a line break or a backslash in {text:?}, which Slurm would take for its own; give the study another `name`, or another folder with --out"
+                );
+            }
+        }
         let whole = |path: &Path| quoted(&here.join(path).to_string_lossy());
         let plugins = self.plugin_path.iter().map(|path| format!(" --plugin-path {}", whole(path)));
         let diptych = format!("{}{}", whole(self.executable), plugins.collect::<String>());
@@ -56,7 +64,7 @@ impl Script<'_> {
 #
 #   diptych study report {out}
 #
-#SBATCH --job-name={name}
+#SBATCH --job-name={job}
 #SBATCH --array=0-{last}
 #SBATCH --output={log}
 #SBATCH --time=24:00:00
@@ -75,14 +83,54 @@ cd {here}
 exec {diptych} study run {study} --out {out} --jobs 1{device}{retry} --only \"${{runs[$SLURM_ARRAY_TASK_ID]}}\"
 ",
             name = self.name,
+            job = directive(self.name),
             count = self.runs.len(),
             last = self.runs.len() - 1,
-            log = here.join(self.out).join("slurm-%A_%a.txt").display(),
+            log = directive(&log),
             gpus = if on_gpu { "#SBATCH --gpus=1" } else { "##SBATCH --gpus=1" },
             runs = self.runs.iter().map(|run| format!("  {run}")).collect::<Vec<_>>().join("\n"),
             here = quoted(&here.to_string_lossy()),
             study = whole(self.study),
             out = whole(self.out),
         ))
+    }
+}
+
+/// As `sbatch` reads the value of an option behind `#SBATCH`: quotes group, a backslash takes the next character as it is.
+fn directive(text: &str) -> String {
+    format!("\"{}\"", text.replace('"', "\\\""))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn script(name: &str, out: &str) -> Result<String> {
+        let script = Script {
+            name,
+            study: Path::new("study.toml"),
+            out: Path::new(out),
+            runs: &["a-baseline-seed0".into()],
+            device: None,
+            retry_failed: false,
+            executable: Path::new("/bin/diptych"),
+            plugin_path: &[],
+        };
+        script.text()
+    }
+
+    #[test]
+    fn names_and_folders_with_spaces_and_signs_stay_one_value() {
+        let text = script("my \"first\" study", "/runs/50 % #1").unwrap();
+        assert!(text.contains("\n#SBATCH --job-name=\"my \\\"first\\\" study\"\n"), "{text}");
+        assert!(text.contains("\n#SBATCH --output=\"/runs/50 %% #1/slurm-%A_%a.txt\"\n"), "{text}");
+    }
+
+    #[test]
+    fn what_would_add_lines_to_the_script_is_refused() {
+        for (name, out) in [("a\n#SBATCH --uid=0", "out"), ("a", "out\nrm"), ("a", "back\\slash")] {
+            let error = script(name, out).unwrap_err().to_string();
+            assert!(error.starts_with("found a line break or a backslash"), "{error}");
+        }
     }
 }

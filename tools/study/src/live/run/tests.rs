@@ -92,7 +92,7 @@ fn every_ending_is_told_with_its_reason() {
 #[test]
 fn a_run_that_only_lacks_its_evaluation_is_trained() {
     let mut fixture = Fixture::new();
-    let of_study = || Some(Standing { state: State::Interrupted, detail: Some("not evaluated".into()) });
+    let of_study = || Some(Known { state: State::Interrupted, detail: Some("not evaluated".into()) });
     let mut look = |state: &str| {
         fixture.write("run.json", &format!("{{\"state\":\"{state}\",\"step\":2,\"steps\":2}}"));
         let status = fixture.reader.look(&mut { usize::MAX }, of_study());

@@ -12,7 +12,7 @@ use serde_json::Value;
 use crate::REPORT_FILES;
 use crate::config::StudyConfig;
 use crate::folder::Folder;
-use crate::plan::{plan, run_folder};
+use crate::plan::{PlannedRun, plan, run_folder};
 use crate::resolve::{ResolvedStudy, same_protocol};
 use crate::standing::Wanted;
 
@@ -73,6 +73,12 @@ impl Kept {
     /// What the study asks of the run.
     pub fn wanted(&self, id: &str) -> Wanted<'_> {
         Wanted { fingerprint: self.fingerprints.get(id).map(|text| &**text), protocol: &self.protocol }
+    }
+
+    /// One untrained encoder of a seed stands for all arms; where theirs differ, a remark says whose it is.
+    pub fn wants_random(&self, run: &PlannedRun) -> bool {
+        let study = &self.study;
+        study.random_init && run.base == study.bases[0].id && run.variant == study.baseline
     }
 
     /// Whether both give the same report, but for its words.

@@ -15,6 +15,7 @@ mod gather;
 mod kept;
 pub mod live;
 mod markdown;
+mod metrics;
 mod plan;
 mod progress;
 mod resolve;
@@ -37,7 +38,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::{Context, Result, bail};
 
-pub use config::{Base, Reference, StudyConfig};
+pub use config::{Base, StudyConfig};
 pub use plan::{PlannedRun, plan};
 pub use progress::is_live;
 pub use resolve::{Resolved, Resolver};

@@ -188,7 +188,7 @@ impl Runner<'_> {
         if let Some(failure) = failure.filter(|failure| self.retried.get(&run.id) != Some(failure)) {
             return Some(Outcome::Failed(failure.error));
         }
-        let has_control = || !self.wants_random(run) || wanted.is_evaluated(&folder, Weights::Random);
+        let has_control = || !self.kept.wants_random(run) || wanted.is_evaluated(&folder, Weights::Random);
         (wanted.standing(&folder, None).is_result() && has_control()).then_some(Outcome::Skipped)
     }
 
@@ -245,7 +245,7 @@ impl Runner<'_> {
             )));
         }
         for weights in [Weights::Trained, Weights::Random] {
-            if weights == Weights::Random && !self.wants_random(run) || wanted.is_evaluated(&folder, weights)
+            if weights == Weights::Random && !self.kept.wants_random(run) || wanted.is_evaluated(&folder, weights)
             {
                 continue;
             }
@@ -291,12 +291,6 @@ impl Runner<'_> {
             evaluate.push("--random-init".into());
         }
         evaluate
-    }
-
-    /// One untrained encoder of a seed stands for all arms; where theirs differ, a remark says whose it is.
-    fn wants_random(&self, run: &PlannedRun) -> bool {
-        let study = &self.kept.study;
-        study.random_init && run.base == study.bases[0].id && run.variant == study.baseline
     }
 
     fn tell(&self, run: &PlannedRun, outcome: &Outcome, took: Duration) -> String {

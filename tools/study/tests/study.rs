@@ -34,7 +34,7 @@ fn every_run_is_trained_and_evaluated_and_stands_in_the_results() {
         "headline"
     );
     assert!(page.contains("chance 25.0") && page.contains("untrained encoder 20.0"));
-    assert!(fixture.out("results.md").contains("| no gray | 60.0 (60.0 to 60.0) | 10.0 (10.0 to 10.0) |"));
+    assert!(fixture.out("results.md").contains("| no gray | 60.0 (60.0 to 60.0; n = 2) | 10.0 (10.0 to 10.0; n = 2) |"));
     assert!(fixture.out("times.csv").contains("a,no_gray,1,1.5,,"));
     let differences = fixture.out("differences.csv");
     assert!(differences.contains("linear,a,b,no_gray,2,50,50,50,,,,"), "{differences}");
@@ -65,7 +65,7 @@ fn an_evaluation_under_another_protocol_is_done_again() {
     fixture.run();
     fixture.forget_log();
     let old = fixture.path("out/runs/a-baseline-seed0/evaluation.json");
-    fs::write(&old, fs::read_to_string(&old).unwrap().replace("\"k\": 20", "\"k\": 5")).unwrap();
+    fs::write(&old, fs::read_to_string(&old).unwrap().replace("[20]", "[5]")).unwrap();
     let outcome = fixture.run();
     assert_eq!((outcome.finished, outcome.skipped), (8, 7));
     assert_eq!(fixture.logged("evaluate").len(), 1);
@@ -251,7 +251,7 @@ fn an_arm_that_was_stopped_early_is_evaluated_and_stands_in_every_table_with_its
     let csv = fixture.out("results.csv");
     assert!(csv.contains("b,no_gray,0,0.7,0.5,b-no_gray-seed0,stopped early"), "{csv}");
     let text = fixture.out("results.md");
-    assert!(text.contains("70.0 (70.0 to 70.0), stopped early |"), "{text}");
+    assert!(text.contains("70.0 (70.0 to 70.0; n = 2), stopped early |"), "{text}");
     assert!(text.contains("- b no_gray seed 1: collapsed, step 1 of 2"), "{text}");
     let page = fixture.out("report.html");
     assert!(page.contains("B with “no gray” under seed 0 (collapsed, step 1 of 2)"), "a note");

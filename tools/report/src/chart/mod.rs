@@ -118,12 +118,12 @@ pub fn levels(study: &Study, metric: &Metric) -> Chart {
     let random = random_level(study, &metric.id).mean();
     levels.extend(random.map(|mean| (mean, format!("untrained encoder {}", number(mean)))));
     let panel = Panel {
-        title: "Accuracy".into(),
+        title: metric.measure.title().into(),
         subtitle: format!("{}, n = {}", metric.label, study.seeds_behind()),
         groups: groups.collect(),
         head_lines: levels.len(),
         levels,
-        axis_label: "top-1 accuracy, %".into(),
+        axis_label: format!("{}, %", metric.measure.axis()),
         from_zero: true,
         key: vec![(Mark::Seed, "one seed".into()), (Mark::Mean, "mean".into())],
     };
@@ -142,7 +142,7 @@ pub fn drops(study: &Study, metric: &Metric) -> Chart {
                 let compared = variant.id != study.baseline;
                 let sample = drop(study, &metric.id, method, &variant.id);
                 let interval = sample.interval().filter(|_| compared);
-                (sample, interval, study.reference_drop(method, &variant.id).filter(|_| compared))
+                (sample, interval, study.published_drop(method, &variant.id).filter(|_| compared))
             }),
         })
         .collect();
@@ -160,7 +160,7 @@ pub fn drops(study: &Study, metric: &Metric) -> Chart {
         groups,
         levels: Vec::new(),
         head_lines: usize::from(study.chance.is_some()) + usize::from(!study.random_encoders.is_empty()),
-        axis_label: "points of accuracy lost".into(),
+        axis_label: format!("points of {} lost", metric.measure.text()),
         from_zero: true,
         key,
     };

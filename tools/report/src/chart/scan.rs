@@ -111,7 +111,7 @@ fn draw(study: &Study, metric: &Metric, scan: &Scan<'_>) -> Chart {
     let along = Axis::covering(all.chain([0.0]), 5.0, BOTTOM, TOP);
 
     let mut svg = Svg::new(WIDTH, HEIGHT);
-    svg.text("title", (0.0, 16.0), Anchor::Start, &format!("Accuracy over {}", scan.key));
+    svg.text("title", (0.0, 16.0), Anchor::Start, &format!("{} over {}", metric.measure.title(), scan.key));
     let others = if scan.others.is_empty() { String::new() } else { format!(", {}", scan.others.join(", ")) };
     let subtitle = format!("{}, n = {}{others}", metric.label, study.seeds_behind());
     svg.text("soft", (0.0, 35.0), Anchor::Start, &subtitle.chars().take(76).collect::<String>());
@@ -197,7 +197,7 @@ fn draw_names(svg: &mut Svg, study: &Study, lines: &[Line<'_>], along: &Axis, ri
 }
 
 fn describe(metric: &Metric, scan: &Scan<'_>, lines: &[Line<'_>]) -> String {
-    let mut text = format!("Accuracy by {} over {}.", metric.label, scan.key);
+    let mut text = format!("{} by {} over {}.", metric.measure.title(), metric.label, scan.key);
     for line in lines {
         let values = scan.arms.iter().zip(&line.samples).map(|((_, value, _), sample)| match sample.mean() {
             Some(mean) => format!("{value}: {} %", number(mean)),

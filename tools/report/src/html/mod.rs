@@ -114,7 +114,6 @@ fn findings_section(study: &Study, found: &Findings) -> String {
         let items: String = items.iter().map(|item| format!("<li>{}</li>\n", escape(item))).collect();
         format!("<div class=\"{class}\"><h3>{title}</h3>\n<ul>{items}</ul></div>\n")
     };
-    let notes: Vec<String> = found.notes.iter().chain(&study.remarks).cloned().collect();
     let source = study.reference.as_ref().map_or(String::new(), |reference| {
         format!(
             "<p class=\"note\">Published: {}. Another data set at another scale: directions can be compared, levels cannot.</p>\n",
@@ -125,7 +124,7 @@ fn findings_section(study: &Study, found: &Findings) -> String {
         "<section id=\"findings\"><h2>What holds, and what does not</h2>\n{source}<div class=\"findings\">\n{}{}{}</div></section>\n",
         list("holds", "As published", &found.holds),
         list("fails", "Not as published", &found.does_not_hold),
-        list("mind", "To keep in mind", &notes)
+        list("mind", "To keep in mind", &found.notes)
     )
 }
 

@@ -6,18 +6,16 @@ use crate::statistics::{Sample, difference_of_drops, drop, interval, level, rand
 use crate::text::{escape, number};
 
 pub fn section(study: &Study) -> String {
-    if study.metrics.is_empty() {
-        return String::new();
-    }
+    let Some(metric) = study.main_metric() else { return String::new() };
     let mut html = String::from("<section id=\"tables\"><h2>The numbers</h2>\n");
     html.push_str(&format!(
         "<p class=\"note\">Mean over seeds (n = {}), with the range beneath, and of drops the {:.0}\u{a0}% bootstrap interval where at least {} paired seeds give one. \
-         A drop is the baseline's accuracy minus the variant's under the same seed.</p>\n",
+         A drop is what the baseline has above the variant under the same seed.</p>\n",
         study.seeds_behind(),
         interval::CONFIDENCE * 100.0,
         interval::LEAST_SEEDS
     ));
-    html.push_str("<h3>Accuracy, %</h3>\n");
+    html.push_str(&format!("<h3>{}, %</h3>\n", metric.measure.title()));
     html.push_str(&levels(study));
     html.push_str("<h3>Drop from the baseline, points</h3>\n");
     html.push_str(&drops(study));
@@ -138,7 +136,7 @@ fn drops(study: &Study) -> String {
                 })
                 .collect();
             if published {
-                let drop = study.reference_drop(&method.id, &variant.id);
+                let drop = study.published_drop(&method.id, &variant.id);
                 cells.push_str(&format!("<td class=\"n\">{}</td>", drop.map_or("\u{2013}".into(), number)));
             }
             cells

@@ -51,7 +51,7 @@ if [ "$1" = evaluate ]; then
   case "$fingerprint" in *a-baseline*) top1=0.9 ;; *b-baseline*) top1=0.8 ;; a-*) top1=0.3 ;; *) top1=0.7 ;; esac
   name=evaluation.json
   case "$*" in *--random-init*) name=evaluation_random_init.json; top1=0.2; step=0 ;; esac
-  printf '{"fingerprint": "%s", "step": %s, "protocol": {"k": 20}, "classes": ["x", "y", "z", "w"], "linear": {"top1": %s}, "knn": {"top1": 0.5}}' "$fingerprint" "$step" "$top1" > "$2/$name"
+  printf '{"fingerprint": "%s", "step": %s, "protocol": {"linear": {}, "knn": {"k": [20]}}, "classes": ["x", "y", "z", "w"], "linear": {"top1": %s}, "knn": {"top1": 0.5}}' "$fingerprint" "$step" "$top1" > "$2/$name"
 fi
 "#;
 
@@ -103,8 +103,8 @@ impl Resolver for Fake {
         })
     }
 
-    fn evaluation(&mut self, _: &Path) -> anyhow::Result<toml::Table> {
-        Ok("k = 20".parse()?)
+    fn evaluation(&mut self, path: &Path) -> anyhow::Result<toml::Table> {
+        Ok(fs::read_to_string(path)?.parse()?)
     }
 }
 
@@ -114,7 +114,7 @@ impl Fixture {
         let fixture = Fixture { folder, stop: Arc::default() };
         symlink(PROGRAM.path().join("diptych"), fixture.path("diptych")).unwrap();
         fs::write(fixture.path("run.toml"), "").unwrap();
-        fs::write(fixture.path("evaluation.toml"), "").unwrap();
+        fs::write(fixture.path("evaluation.toml"), "linear = {}\nknn = { k = [20] }\n").unwrap();
         fixture.study(STUDY);
         fixture
     }

@@ -300,20 +300,17 @@ fn head(resolved: &ResolvedStudy, runs: usize, runner: &Runner<'_>) -> String {
 fn again(kept: &Kept, out: &Path, plugin_path: &[PathBuf]) -> Result<StudyOutcome> {
     let written = write(kept, out, plugin_path)?;
     let count = |state| written.runs.iter().filter(|run| run.state == state).count();
-    let failed = written.runs.iter().filter(|run| run.state == diptych_report::State::Failed);
+    let failed = plan(&kept.study)
+        .into_iter()
+        .zip(&written.runs)
+        .filter(|(_, run)| run.state == diptych_report::State::Failed)
+        .map(|(planned, run)| (planned.id, run.error.clone().unwrap_or_default()));
     Ok(StudyOutcome {
         planned: written.runs.len(),
         finished: written.runs.iter().filter(|run| run.state.is_result()).count(),
         skipped: 0,
         elsewhere: count(diptych_report::State::Running),
-        failed: failed
-            .map(|run| {
-                (
-                    format!("{}-{}-seed{}", run.method, run.variant, run.seed),
-                    run.error.clone().unwrap_or_default(),
-                )
-            })
-            .collect(),
+        failed: failed.collect(),
         interrupted: false,
         set_aside: None,
         report: Some(written.report),
@@ -322,6 +319,7 @@ fn again(kept: &Kept, out: &Path, plugin_path: &[PathBuf]) -> Result<StudyOutcom
 
 struct Written {
     report: PathBuf,
+    /// In the order of the plan.
     runs: Vec<diptych_report::Run>,
 }
 
@@ -331,7 +329,7 @@ fn write(kept: &Kept, out: &Path, plugin_path: &[PathBuf]) -> Result<Written> {
     let _claim = claims.wait_for(REPORT)?;
     let runs = plan(&kept.study);
     let mut report = gather::gather(kept, &runs, out);
-    sheets::add(&mut report, &runs, out, plugin_path);
+    sheets::add(&mut report, kept, &runs, out, plugin_path);
     tables::write(&report, out)?;
     diptych_report::replace(&out.join("results.md"), markdown::markdown(&report).as_bytes())?;
     let page = diptych_report::write(&report, out)?;

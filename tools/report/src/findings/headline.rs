@@ -77,8 +77,7 @@ impl<'a> Reader<'a> {
     fn levels_sentence(&self, contrast: &Contrast<'_>) -> Option<String> {
         let Contrast { variant, more, less, difference } = contrast;
         let baseline = &*self.study.baseline;
-        let of =
-            |method: &Method, variant: &str| self.level(method, variant).of_the_seeds_of(difference);
+        let of = |method: &Method, variant: &str| self.level(method, variant).of_the_seeds_of(difference);
         let ahead = |variant: &str| of(less, variant).paired_minus(&of(more, variant)).direction();
         let mean = |method: &Method, variant: &str| of(method, variant).mean().map(percent);
         let (less_before, more_before) = (mean(less, baseline)?, mean(more, baseline)?);
@@ -122,7 +121,8 @@ impl<'a> Reader<'a> {
             );
         };
         let Some(most) = self.surest(&costs) else {
-            let seeds = if n == 1 { "the one seed".to_string() } else { format!("every one of {}", seeds(n)) };
+            let seeds =
+                if n == 1 { "the one seed".to_string() } else { format!("every one of {}", seeds(n)) };
             return format!("No variant costs {} in {seeds}.", self.what);
         };
         let (low, high) = most.drop.range().unwrap_or_default();

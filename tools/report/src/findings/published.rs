@@ -17,7 +17,8 @@ impl Reader<'_> {
     }
 
     fn who_loses_more(&self, findings: &mut Findings) {
-        for (more, less) in self.pairs().into_iter().flat_map(|(left, right)| [(left, right), (right, left)]) {
+        for (more, less) in self.pairs().into_iter().flat_map(|(left, right)| [(left, right), (right, left)])
+        {
             let mut agree = Vec::new();
             for variant in self.compared() {
                 let published = |method: &Method| self.study.published_drop(&method.id, &variant.id);

@@ -85,9 +85,8 @@ impl Reader<'_> {
 fn shared(study: &Study) -> String {
     let keys = || study.differences.iter().flat_map(|arm| arm.keys.iter().map(|(key, ..)| &**key));
     let within = |key: &str, section: &str| key.split('.').next() == Some(section);
-    let is_of_crops = |key: &str| {
-        within(key, "augmentations") && (key.contains("crop") || !key.contains(".operators."))
-    };
+    let is_of_crops =
+        |key: &str| within(key, "augmentations") && (key.contains("crop") || !key.contains(".operators."));
     let things = [
         ("images", keys().any(|key| within(key, "data"))),
         ("crops", keys().any(is_of_crops)),

@@ -65,7 +65,11 @@ fn drops_that_are_equal_on_average_alone_are_not_called_equal() {
         ("simclr", "crop_only") => 0.5 + [0.02, -0.02, 0.0][seed as usize],
         _ => 0.5,
     }));
-    assert!(findings.headline.starts_with("No difference between the methods shows"), "{}", findings.headline);
+    assert!(
+        findings.headline.starts_with("No difference between the methods shows"),
+        "{}",
+        findings.headline
+    );
 }
 
 #[test]
@@ -180,7 +184,9 @@ fn an_arm_that_collapsed_is_named_with_the_number_of_seeds() {
 fn alone(drops: &[(&str, &[f64])]) -> Study {
     let mut study = example::study();
     study.methods.truncate(1);
-    study.variants.retain(|variant| variant.id == "baseline" || drops.iter().any(|(id, _)| *id == variant.id));
+    study
+        .variants
+        .retain(|variant| variant.id == "baseline" || drops.iter().any(|(id, _)| *id == variant.id));
     study.runs.retain(|run| run.method == "byol");
     for run in &mut study.runs {
         let drop = match drops.iter().find(|(id, _)| *id == run.variant) {
@@ -206,12 +212,13 @@ fn a_loss_that_every_seed_shows_is_not_hidden_by_a_larger_one_that_not_every_see
 
 #[test]
 fn a_largest_loss_that_is_not_the_largest_in_every_seed_is_largest_on_average() {
-    let headline = |other: &[f64]| {
-        findings(&alone(&[("crop_only", &[20.0, 30.0]), ("remove_color", other)])).headline
-    };
+    let headline =
+        |other: &[f64]| findings(&alone(&[("crop_only", &[20.0, 30.0]), ("remove_color", other)])).headline;
     assert!(headline(&[10.0, 29.0]).starts_with("BYOL loses most with “crop only”: 25.0"));
     assert!(headline(&[10.0, 31.0]).starts_with("BYOL loses most on average with “crop only”: 25.0"));
-    assert!(headline(&[20.0, 30.0]).starts_with("BYOL loses most with “remove colour” and “crop only”: 25.0"));
+    assert!(
+        headline(&[20.0, 30.0]).starts_with("BYOL loses most with “remove colour” and “crop only”: 25.0")
+    );
 }
 
 #[test]
@@ -233,7 +240,12 @@ fn a_sentence_on_two_methods_rests_on_the_seeds_that_both_have() {
         "{}",
         findings.headline
     );
-    assert!(findings.levels.unwrap().contains("(60.0\u{a0}% against 90.0\u{a0}%) and ahead there (50.0\u{a0}% against 30.0\u{a0}%)"));
+    assert!(
+        findings
+            .levels
+            .unwrap()
+            .contains("(60.0\u{a0}% against 90.0\u{a0}%) and ahead there (50.0\u{a0}% against 30.0\u{a0}%)")
+    );
 }
 
 #[test]
@@ -244,7 +256,8 @@ fn of_two_methods_that_both_gain_one_gains_less() {
         _ => 0.6,
     }));
     assert!(
-        findings.headline.contains("SimCLR gains 10.0") && findings.headline.contains("; SimCLR gains less in each)"),
+        findings.headline.contains("SimCLR gains 10.0")
+            && findings.headline.contains("; SimCLR gains less in each)"),
         "{}",
         findings.headline
     );
@@ -304,16 +317,22 @@ fn published(drops: &[(&str, f64, f64)]) -> Findings {
 
 #[test]
 fn variants_that_share_a_published_place_are_each_compared_with_the_next_place() {
-    let found = published(&[("remove_grayscale", 5.0, 20.0), ("remove_color", 5.0, 3.0), ("crop_only", 9.0, 10.0)]);
+    let found =
+        published(&[("remove_grayscale", 5.0, 20.0), ("remove_color", 5.0, 3.0), ("crop_only", 9.0, 10.0)]);
     assert_eq!(
         found.does_not_hold,
-        ["Published: BYOL loses more with “crop only” than with “remove grayscale”; here it is the other way round."]
+        [
+            "Published: BYOL loses more with “crop only” than with “remove grayscale”; here it is the other way round."
+        ]
     );
     assert!(found.holds.is_empty(), "{:?}", found.holds);
-    let found = published(&[("remove_grayscale", 5.0, 8.0), ("remove_color", 5.0, 3.0), ("crop_only", 9.0, 10.0)]);
+    let found =
+        published(&[("remove_grayscale", 5.0, 8.0), ("remove_color", 5.0, 3.0), ("crop_only", 9.0, 10.0)]);
     assert_eq!(
         found.holds,
-        ["BYOL's drops stand in the published order: “remove grayscale” and “remove colour”, “crop only”, the largest."]
+        [
+            "BYOL's drops stand in the published order: “remove grayscale” and “remove colour”, “crop only”, the largest."
+        ]
     );
 }
 
@@ -340,7 +359,10 @@ fn variants_without_a_common_seed_are_not_said_to_disagree() {
 fn what_the_arms_of_a_seed_do_not_share_is_not_said_of_them() {
     let mut study = example::study();
     let told = |study: &Study, part: &str| findings(study).notes.iter().any(|note| note.contains(part));
-    assert!(told(&study, "Ranges are over 3 seeds, paired: all arms of a seed share images, crops and initial weights."));
+    assert!(told(
+        &study,
+        "Ranges are over 3 seeds, paired: all arms of a seed share images, crops and initial weights."
+    ));
     let key = |study: &mut Study, key: &str| study.differences[0].keys[0].0 = key.into();
     key(&mut study, "encoder.initialization");
     assert!(told(&study, "paired: all arms of a seed share images and crops."));
@@ -353,5 +375,8 @@ fn ranges_are_said_to_be_over_the_seeds_that_are_there() {
     let study = alone(&[("remove_color", &[1.0, 2.0]), ("crop_only", &[2.0, 3.0, 4.0])]);
     let notes = findings(&study).notes.join("\n");
     assert!(notes.contains("Ranges are over 2 to 3 seeds, paired"), "{notes}");
-    assert!(notes.contains("by Student's t, BYOL loses 3.0\u{a0}±\u{a0}2.5 points with “crop only”."), "{notes}");
+    assert!(
+        notes.contains("by Student's t, BYOL loses 3.0\u{a0}±\u{a0}2.5 points with “crop only”."),
+        "{notes}"
+    );
 }

@@ -5,7 +5,7 @@ mod curves;
 mod tables;
 mod views;
 
-use crate::chart::{self, COLORS, Chart, SHARED_STYLE};
+use crate::chart::{self, COLORS, Chart, Look, SHARED_STYLE};
 use crate::data::Study;
 use crate::findings::{Findings, findings};
 use crate::text::{duration, escape, seeds};
@@ -130,8 +130,7 @@ fn findings_section(study: &Study, found: &Findings) -> String {
 
 fn legend(study: &Study) -> String {
     let methods = study.methods.iter().map(|method| {
-        let color = chart::color(study, &method.id);
-        format!("<span><span class=\"swatch back{color}\"></span>{}</span>", escape(&method.label))
+        format!("<span>{}{}</span>", Look::of(study, &method.id).swatch(), escape(&method.label))
     });
     format!("<p class=\"legend\">{}</p>\n", methods.collect::<String>())
 }
@@ -197,6 +196,19 @@ mod tests {
         assert_eq!(page.matches("<svg").count(), page.matches("role=\"img\" aria-label=\"").count());
         assert!(!page.contains("aria-label=\"\""));
         assert!(page.contains("alt=\"Contact sheet of baseline: two stripes\""));
+    }
+
+    #[test]
+    fn every_head_of_a_table_says_of_what_and_every_wide_table_can_be_scrolled_by_keys() {
+        let page = page(&example::study());
+        assert_eq!(
+            page.matches("<th").count() - page.matches("<thead").count(),
+            page.matches(" scope=\"").count()
+        );
+        assert_eq!(
+            page.matches("class=\"wide\"").count(),
+            page.matches("class=\"wide\" tabindex=\"0\"").count()
+        );
     }
 
     #[test]

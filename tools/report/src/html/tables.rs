@@ -1,6 +1,6 @@
 //! The numbers behind the charts: levels with their ranges, and drops beside the published ones.
 
-use crate::chart::color;
+use crate::chart::Look;
 use crate::data::{Method, Metric, Study};
 use crate::statistics::{Sample, difference_of_drops, drop, interval, level, random_level};
 use crate::text::{escape, number};
@@ -31,9 +31,9 @@ pub fn section(study: &Study) -> String {
 fn head(study: &Study, below: &[String]) -> String {
     let methods = study.methods.iter().map(|method| {
         format!(
-            "<th class=\"g\" scope=\"colgroup\" colspan=\"{}\"><span class=\"swatch back{}\"></span>{}</th>",
+            "<th class=\"g\" scope=\"colgroup\" colspan=\"{}\">{}{}</th>",
             below.len(),
-            color(study, &method.id),
+            Look::of(study, &method.id).swatch(),
             escape(&method.label)
         )
     });
@@ -42,7 +42,7 @@ fn head(study: &Study, below: &[String]) -> String {
     });
     let below: String = below.collect();
     format!(
-        "<thead><tr><th></th>{}</tr>\n<tr><th scope=\"col\">variant</th>{}</tr></thead>\n",
+        "<thead><tr><td></td>{}</tr>\n<tr><th scope=\"col\">variant</th>{}</tr></thead>\n",
         methods.collect::<String>(),
         below.repeat(study.methods.len())
     )
@@ -86,7 +86,7 @@ fn row(label: &str, cells: &str) -> String {
 
 fn table(study: &Study, labels: &[String], rows: &str) -> String {
     format!(
-        "<div class=\"wide\"><table class=\"first\">{}<tbody>{rows}</tbody></table></div>\n",
+        "<div class=\"wide\" tabindex=\"0\"><table class=\"first\">{}<tbody>{rows}</tbody></table></div>\n",
         head(study, labels)
     )
 }
@@ -164,7 +164,7 @@ fn differences(study: &Study) -> String {
         }
     }
     let table = format!(
-        "<div class=\"wide\"><table class=\"first\"><thead><tr><th scope=\"col\">variant</th>{}</tr></thead><tbody>{}</tbody></table></div>\n",
+        "<div class=\"wide\" tabindex=\"0\"><table class=\"first\"><thead><tr><th scope=\"col\">variant</th>{}</tr></thead><tbody>{}</tbody></table></div>\n",
         heads.collect::<String>(),
         rows.concat()
     );

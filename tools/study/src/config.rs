@@ -100,8 +100,7 @@ impl StudyConfig {
             jobs_per_device: table.or_in("jobs_per_device", 1, 1..=1024_usize),
             sets: read_policy(table).into_iter().chain(read_sets(table)).collect(),
             random_init: table.or("random_init", true),
-            reference: table
-                .table("reference", |table| read_reference(table, &bases, &variants, &baseline)),
+            reference: table.table("reference", |table| read_reference(table, &bases, &variants, &baseline)),
             baseline,
             name,
             bases,
@@ -123,12 +122,7 @@ impl Base {
 }
 
 /// `[reference]`
-fn read_reference(
-    table: &mut Table<'_>,
-    bases: &[Base],
-    variants: &[Variant],
-    baseline: &str,
-) -> Reference {
+fn read_reference(table: &mut Table<'_>, bases: &[Base], variants: &[Variant], baseline: &str) -> Reference {
     let source = table.required("source");
     let mut values = Vec::new();
     table.table("values", |table| {
@@ -156,7 +150,10 @@ fn read_published(table: &mut Table<'_>, variant: &str, baseline: &str) -> Optio
         return table.optional_in(variant, PERCENT).map(|percent| (percent, None));
     }
     if variant == baseline {
-        table.problem(Some(variant), "found a table, expected a number: it is what other drops are taken from");
+        table.problem(
+            Some(variant),
+            "found a table, expected a number: it is what other drops are taken from",
+        );
     }
     table.table(variant, |table| {
         (table.required_in("percent", PERCENT), Some(table.required_in("baseline", PERCENT)))
@@ -312,13 +309,20 @@ mod tests {
                  [reference]\nsource = \"y\"\n[reference.values.a]\n{values}\n"
             )
         };
-        let reference = load(&study("baseline = 72.5\nx = { percent = 73.9, baseline = 74.3 }")).unwrap().reference;
+        let reference =
+            load(&study("baseline = 72.5\nx = { percent = 73.9, baseline = 74.3 }")).unwrap().reference;
         let values: Vec<(f64, Option<f64>)> =
             reference.unwrap().values.iter().map(|value| (value.percent, value.baseline)).collect();
         assert_eq!(values, [(72.5, None), (73.9, Some(74.3))]);
         for (values, problem) in [
-            ("x = { percent = 73.9 }", "reference.values.a.x.baseline: missing, expected a number from 0 to 100"),
-            ("x = { percent = 73.9, baseline = 101 }", "x.baseline: found 101, expected a number from 0 to 100"),
+            (
+                "x = { percent = 73.9 }",
+                "reference.values.a.x.baseline: missing, expected a number from 0 to 100",
+            ),
+            (
+                "x = { percent = 73.9, baseline = 101 }",
+                "x.baseline: found 101, expected a number from 0 to 100",
+            ),
             ("x = { percnt = 73.9, baseline = 7 }", "x.percnt: unknown key, did you mean `percent`?"),
             ("x = \"high\"", "reference.values.a.x: found \"high\", expected a number"),
             ("baseline = { percent = 1, baseline = 2 }", "a.baseline: found a table, expected a number"),

@@ -56,7 +56,8 @@ pub fn gather(kept: &Kept, runs: &[PlannedRun], out: &Path) -> report::Study {
     }
     let classes = evaluations.first().and_then(|evaluation| evaluation["classes"].as_array()).map(Vec::len);
     // Of guessing among several classes of an image nothing so simple can be said.
-    let classes = classes.filter(|count| *count > 0 && metrics.iter().all(|metric| metric.measure == Measure::Top1));
+    let classes =
+        classes.filter(|count| *count > 0 && metrics.iter().all(|metric| metric.measure == Measure::Top1));
     let counts = |run: &&PlannedRun| {
         kept.wants_random(run) && kept.wanted(&run.id).is_evaluated(&folder(run), Weights::Random)
     };
@@ -195,7 +196,8 @@ fn provenance(folders: impl Iterator<Item = Folder>, evaluation: Option<&Value>)
     }
     if let Some(evaluation) = evaluation {
         let (train, test) = (&evaluation["train_samples"], &evaluation["test_samples"]);
-        let tunes = ["fine_tune", "semi_supervised"].iter().any(|table| evaluation["protocol"].get(table).is_some());
+        let tunes =
+            ["fine_tune", "semi_supervised"].iter().any(|table| evaluation["protocol"].get(table).is_some());
         let how = if tunes { "" } else { ", with frozen features" };
         add("judged on", vec![format!("{test} images, by classifiers fitted on {train}{how}")]);
         if let Some(knn) = evaluation.get("knn") {

@@ -150,7 +150,10 @@ mod tests {
     #[test]
     fn the_table_has_levels_and_drops_with_ranges_and_their_n_and_the_published_numbers() {
         let text = markdown(&example::study());
-        assert!(text.contains("| crop only | 51.2 (49.2 to 53.6; n = 3) | 37.2 (32.8 to 41.2; n = 3) |"), "{text}");
+        assert!(
+            text.contains("| crop only | 51.2 (49.2 to 53.6; n = 3) | 37.2 (32.8 to 41.2; n = 3) |"),
+            "{text}"
+        );
         assert!(text.contains(
             "| crop only | 12.5 (8.0 to 16.9; n = 3) [8.0, 16.9], published 13.1 | 61.8 (58.1 to 66.1; n = 3) [58.1, 66.1], published 27.6 |"
         ), "{text}");
@@ -158,7 +161,10 @@ mod tests {
             text.contains("| crop only | BYOL above SimCLR | −49.3 (−50.1 to −48.7; n = 3) [−50.1, −48.7] |"),
             "{text}"
         );
-        assert!(text.contains("\n\nUntrained encoder: 30.0 (28.7 to 31.1; n = 3). Chance: 12.5.\n\n"), "{text}");
+        assert!(
+            text.contains("\n\nUntrained encoder: 30.0 (28.7 to 31.1; n = 3). Chance: 12.5.\n\n"),
+            "{text}"
+        );
     }
 
     #[test]
@@ -179,7 +185,10 @@ mod tests {
         study.variants[3].label = "crop | only".into();
         study.methods[0].label = "B|OL".into();
         let text = markdown(&study);
-        assert!(text.contains("| variant | B\\|OL | SimCLR |") && text.contains("| crop \\| only | 51.2"), "{text}");
+        assert!(
+            text.contains("| variant | B\\|OL | SimCLR |") && text.contains("| crop \\| only | 51.2"),
+            "{text}"
+        );
         assert!(text.contains("| crop \\| only | B\\|OL above SimCLR |"), "{text}");
     }
 

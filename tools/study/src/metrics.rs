@@ -32,7 +32,7 @@ fn sections(table: &str, settings: &Value) -> Vec<Metric> {
             .map(|fraction| {
                 // As sections are named: without the digits that multiplying by 100 leaves behind.
                 let percent = (fraction * 1e8).round() / 1e6;
-                metric(format!("semi_supervised_{percent}_percent"), format!("{percent} % of labels"))
+                metric(format!("semi_supervised_{percent}_percent"), format!("semi-supervised ({percent} %)"))
             })
             .collect(),
     }

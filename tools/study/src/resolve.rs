@@ -119,7 +119,11 @@ fn evaluation(path: &Path, resolver: &mut dyn Resolver) -> Result<Value> {
     let protocol = serde_json::to_value(resolver.evaluation(path)?)?;
     if metrics::of(&protocol).is_empty() {
         let tables = metrics::PROTOCOLS.map(|table| format!("[{table}]"));
-        bail!("{}: found no table that judges an encoder, expected one of {}", path.display(), tables.join(", "));
+        bail!(
+            "{}: found no table that judges an encoder, expected one of {}",
+            path.display(),
+            tables.join(", ")
+        );
     }
     Ok(protocol)
 }

@@ -245,7 +245,8 @@ impl Runner<'_> {
             )));
         }
         for weights in [Weights::Trained, Weights::Random] {
-            if weights == Weights::Random && !self.kept.wants_random(run) || wanted.is_evaluated(&folder, weights)
+            if weights == Weights::Random && !self.kept.wants_random(run)
+                || wanted.is_evaluated(&folder, weights)
             {
                 continue;
             }

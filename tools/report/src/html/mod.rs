@@ -195,7 +195,7 @@ mod tests {
         let page = page(&study);
         assert_eq!(page.matches("<svg").count(), page.matches("role=\"img\" aria-label=\"").count());
         assert!(!page.contains("aria-label=\"\""));
-        assert!(page.contains("alt=\"Contact sheet of baseline: two stripes\""));
+        assert!(page.contains("alt=\"Contact sheet of baseline (BYOL): two stripes\""));
     }
 
     #[test]

@@ -113,7 +113,7 @@ fn rows(
 ) -> Vec<Row> {
     let row = |method: &Method| {
         let (sample, interval, published) = sample(&method.id);
-        let note = study.unhealthy(&method.id, &variant.id).map_or(String::new(), Unhealthy::text);
+        let note = study.unhealthy(&method.id, &variant.id).map_or(String::new(), Unhealthy::short);
         let look = Look::of(study, &method.id);
         Row { look, label: method.label.clone(), sample, interval, published, note }
     };

@@ -222,7 +222,7 @@ impl Panel {
                 Mark::Published => svg.circle("keypublished", place, 4.6, ""),
             }
             svg.text("tick", (x + 16.0, y), Anchor::Start, text);
-            x += 30.0 + text.chars().count() as f64 * 6.7;
+            x += 36.0 + text.chars().count() as f64 * 6.7;
         }
     }
 }

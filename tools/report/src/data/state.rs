@@ -100,6 +100,16 @@ impl Unhealthy {
             _ => format!("{collapsed} of {of} collapsed, {collapsing} collapsing"),
         }
     }
+
+    /// As [`text`](Self::text), where there is little room: `2 of 3 not healthy` of two kinds.
+    pub fn short(self) -> String {
+        match self {
+            Unhealthy { collapsed: 0, .. } | Unhealthy { collapsing: 0, .. } => self.text(),
+            Unhealthy { collapsed, collapsing, of } => {
+                format!("{} of {of} not healthy", collapsed + collapsing)
+            }
+        }
+    }
 }
 
 #[cfg(test)]
@@ -117,8 +127,11 @@ mod tests {
     #[test]
     fn an_arm_of_which_one_seed_collapsed_and_one_was_collapsing_tells_both() {
         let told = |verdicts: &[Verdict]| Unhealthy::among(verdicts).map(Unhealthy::text);
+        let short = |verdicts: &[Verdict]| Unhealthy::among(verdicts).map(Unhealthy::short);
         let (collapsed, collapsing) = (Verdict::Collapsed, Verdict::Collapsing);
         assert_eq!(told(&[collapsing, collapsed]).as_deref(), Some("1 of 2 collapsed, 1 collapsing"));
+        assert_eq!(short(&[collapsing, collapsed]).as_deref(), Some("2 of 2 not healthy"));
+        assert_eq!(short(&[Verdict::Healthy, collapsed]).as_deref(), Some("1 of 2 collapsed"));
         assert_eq!(told(&[collapsing, collapsing]).as_deref(), Some("collapsing"));
         assert_eq!(told(&[Verdict::Healthy, Verdict::Healthy]), None);
     }

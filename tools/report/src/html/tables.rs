@@ -98,9 +98,9 @@ fn levels(study: &Study) -> String {
         let of = |method: &Method| {
             let cells = cells(study, |metric| level(study, &metric.id, &method.id, &variant.id));
             match study.condition(&method.id, &variant.id) {
-                // Beside the first of the method's numbers.
+                // Below the first of the method's numbers.
                 Some(condition) => {
-                    cells.replacen("<br>", &format!(" <small class=\"bad\">{condition}</small><br>"), 1)
+                    cells.replacen("<br>", &format!("<br><small class=\"bad\">{condition}</small><br>"), 1)
                 }
                 None => cells,
             }
@@ -190,7 +190,7 @@ mod tests {
         let html = section(&study);
         // Two metrics of eight arms and one untrained encoder for each of two methods, six drops, three differences.
         assert_eq!(html.matches("n\u{a0}=\u{a0}3").count(), 2 * (8 + 2 + 6 + 3));
-        assert_eq!(html.matches("51.2 <small class=\"bad\">collapsed</small>").count(), 1, "{html}");
+        assert_eq!(html.matches("51.2<br><small class=\"bad\">collapsed</small>").count(), 1, "{html}");
         assert_eq!(html.matches("class=\"bad\"").count(), 1);
     }
 

@@ -43,7 +43,9 @@ pub fn add(report: &mut Study, kept: &Kept, runs: &[PlannedRun], out: &Path, plu
     };
     let Some(seed) = report.seeds.first().copied() else { return };
     let remark = |report: &mut Study, whose: &str, error: &anyhow::Error| {
-        report.remarks.push(format!("{whose}: no picture of the views: {error:#}."));
+        // On one line, and the same in whichever folder the study lies.
+        let why = format!("{error:#}").replace(&format!("{}/", out.display()), "").replace('\n', "; ");
+        report.remarks.push(format!("{whose}: no picture of the views: {why}."));
     };
     let mut sights: Vec<Sight> = Vec::new();
     for variant in report.variants.clone() {

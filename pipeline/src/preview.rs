@@ -36,8 +36,12 @@ pub struct Preview {
 impl Preview {
     /// Instances of all operators of `views`.
     pub fn new(views: &ViewSet) -> Result<Preview, Error> {
-        let worker = Worker::new(views, DecodeOptions::default().maximum_pixels)?;
-        Ok(Preview { worker, meters: Meters::default() })
+        Preview::within(views, DecodeOptions::default().maximum_pixels)
+    }
+
+    /// As [`new`](Self::new), for images of at most so many pixels; larger ones are unreadable.
+    pub fn within(views: &ViewSet, maximum_pixels: u64) -> Result<Preview, Error> {
+        Ok(Preview { worker: Worker::new(views, maximum_pixels)?, meters: Meters::default() })
     }
 
     /// The views that sample `index` of `source` has in `epoch` of a run under `seed`. They may differ in

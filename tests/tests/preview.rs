@@ -123,6 +123,35 @@ fn what_was_drawn_is_told_and_stands_below_the_views() {
 }
 
 #[test]
+fn the_runs_own_limits_hold_for_what_is_drawn() {
+    let folder = TempDir::new().unwrap();
+    let images = folder.path().join("images");
+    std::fs::create_dir(&images).unwrap();
+    for name in ["1.png", "2.png", "3.png"] {
+        image::RgbImage::new(40, 40).save(images.join(name)).unwrap();
+    }
+    let whole = std::fs::read(images.join("1.png")).unwrap();
+    std::fs::write(images.join("1.png"), &whole[..40]).unwrap();
+    let sheet = folder.path().join("sheet.png");
+    let preview = |set: &str| {
+        let set = format!("data.{set}");
+        let arguments =
+            ["preview", "configs/pretrain/simclr_demo.toml", "--images", text(&images), "--set", &set];
+        diptych(&[&arguments[..], &["--count", "2", "--out", text(&sheet)]].concat())
+    };
+    let output = preview("unreadable=\"error\"");
+    assert!(stderr(&output).contains("1.png"), "{}", stderr(&output));
+    let output = preview("unreadable=\"skip\"");
+    assert!(output.status.success(), "{}", stderr(&output));
+    let told = stdout(&output);
+    assert!(told.contains("left out: ") && told.contains("\n2, id ") && told.contains("\n3, id "), "{told}");
+    std::fs::remove_file(images.join("1.png")).unwrap();
+    assert!(preview("maximum_pixels=1600").status.success());
+    let output = preview("maximum_pixels=1599");
+    assert!(stderr(&output).contains("40"), "{}", stderr(&output));
+}
+
+#[test]
 fn mistakes_are_told_with_their_remedy() {
     let fails = |arguments: &[&str], expected: &[&str]| {
         let output = diptych(arguments);

@@ -26,7 +26,7 @@ pub fn write(file: &Path, out: &Path, data: &Path, result: impl Fn(&PlannedRun) 
     let registry = Registry::load_folders(&libraries, Some(diptych_trainer::TORCH_VERSION)).unwrap();
     let study = StudyConfig::load(file).unwrap();
     fs::create_dir_all(out).unwrap();
-    let kept = json!({ "study": study, "fingerprints": {}, "protocol": null, "remarks": [] });
+    let kept = json!({ "study": study, "fingerprints": {}, "protocol": protocol(), "remarks": [] });
     fs::write(out.join("study.json"), kept.to_string()).unwrap();
     for run in plan(&study) {
         let folder = out.join("runs").join(&run.id);
@@ -37,6 +37,11 @@ pub fn write(file: &Path, out: &Path, data: &Path, result: impl Fn(&PlannedRun) 
         fs::write(folder.join("config.toml"), toml::to_string(&config.to_toml()).unwrap()).unwrap();
         write_results(&folder, &run, &result(&run));
     }
+}
+
+/// By what the made-up encoders were judged.
+fn protocol() -> serde_json::Value {
+    json!({ "linear": {}, "knn": { "k": [20] } })
 }
 
 fn write_results(folder: &Path, run: &PlannedRun, result: &MadeUp) {
@@ -58,7 +63,7 @@ fn write_results(folder: &Path, run: &PlannedRun, result: &MadeUp) {
     write(
         "evaluation.json",
         json!({
-            "fingerprint": fingerprint, "step": 1200, "classes": ["a", "b", "c", "d"], "linear": top1, "knn": top1,
+            "fingerprint": fingerprint, "step": 1200, "protocol": protocol(), "classes": ["a", "b", "c", "d"], "linear": top1, "knn": top1,
             "train_samples": 96, "test_samples": 48,
         }),
     );

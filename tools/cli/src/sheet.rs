@@ -13,8 +13,9 @@ pub struct Cell {
     pub lines: Vec<String>,
 }
 
-/// Height of a row's pictures in pixels.
+/// Height of a row's pictures in pixels, and their greatest width.
 const ROW: u32 = 160;
+const WIDEST: u32 = 640;
 /// Least width of a column: captions need some.
 const COLUMN: u32 = 210;
 const GAP: u32 = 10;
@@ -25,7 +26,7 @@ const LETTER: f64 = 6.8;
 /// The sheet; columns are as wide as their widest picture.
 pub fn draw(rows: &[Vec<Cell>]) -> Result<RgbImage> {
     let pictures: Vec<Vec<RgbImage>> =
-        rows.iter().map(|row| row.iter().map(|cell| to_row_height(&cell.picture)).collect()).collect();
+        rows.iter().map(|row| row.iter().map(|cell| fitted(&cell.picture)).collect()).collect();
     let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
     let width_of = |column: usize| {
         let widest = pictures.iter().filter_map(|row| row.get(column)).map(RgbImage::width).max();
@@ -88,10 +89,13 @@ fn overlay(sheet: &mut RgbImage, letters: &[Lettering]) -> Result<()> {
     Ok(())
 }
 
-fn to_row_height(picture: &RgbImage) -> RgbImage {
-    let width = (u64::from(picture.width()) * u64::from(ROW) / u64::from(picture.height())).clamp(1, 640);
-    let filter = if picture.height() < ROW { FilterType::Nearest } else { FilterType::Triangle };
-    imageops::resize(picture, width as u32, ROW, filter)
+/// As high as a row, or as wide as a picture may be: in its own shape.
+fn fitted(picture: &RgbImage) -> RgbImage {
+    let (width, height) = (f64::from(picture.width()), f64::from(picture.height()));
+    let scale = (f64::from(ROW) / height).min(f64::from(WIDEST) / width);
+    let scaled = |side: f64| (side * scale).round().max(1.0) as u32;
+    let filter = if scale > 1.0 { FilterType::Nearest } else { FilterType::Triangle };
+    imageops::resize(picture, scaled(width), scaled(height), filter)
 }
 
 #[cfg(test)]
@@ -118,6 +122,13 @@ mod tests {
         assert_eq!(at(GAP + 5, GAP + row + 5), [0, 0, 255]);
         let inked = (GAP + ROW..GAP + row).any(|y| (GAP..COLUMN).any(|x| at(x, y) != [255; 3]));
         assert!(inked, "the caption is drawn below its picture");
+    }
+
+    #[test]
+    fn a_picture_keeps_its_shape_however_wide_or_high_it_is() {
+        let size = |width, height| fitted(&RgbImage::new(width, height)).dimensions();
+        assert_eq!([size(1600, 200), size(200, 1600), size(16, 16)], [(640, 80), (20, 160), (160, 160)]);
+        assert_eq!(size(4000, 1), (640, 1));
     }
 
     #[test]

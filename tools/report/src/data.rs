@@ -1,8 +1,12 @@
 //! What a report is made of: plain data, gathered by whoever ran the study.
 
+mod state;
+
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+
+pub use state::{State, Unhealthy, Verdict};
 
 use crate::text::seeds;
 
@@ -61,99 +65,66 @@ pub struct Variant {
     pub sets: Vec<String>,
 }
 
-/// A kind of accuracy.
+/// A way to judge an encoder.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Metric {
     /// Key of [`Run::scores`].
     pub id: String,
     /// As people call it.
     pub label: String,
+    /// What its numbers are.
+    pub measure: Measure,
 }
 
-/// What became of a run.
+impl Metric {
+    /// `linear probe accuracy`
+    pub fn what(&self) -> String {
+        format!("{} {}", self.label, self.measure.text())
+    }
+}
+
+/// What is measured of a classifier, from 0 to 1.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum State {
-    /// Trained and evaluated.
-    Finished,
-    /// Ended by its policy on the way, and evaluated as it was.
-    StoppedEarly,
-    /// At work.
-    Running,
-    /// Stopped on the way; can be continued.
-    Interrupted,
-    /// Ended with an error.
-    Failed,
-    /// Not begun.
+#[serde(rename_all = "snake_case")]
+pub enum Measure {
+    /// Share of images whose best-scored class is right.
     #[default]
-    Planned,
+    Top1,
+    /// Of images with several classes each.
+    MeanAveragePrecision,
 }
 
-impl State {
-    /// As tables write it.
-    pub fn text(self) -> &'static str {
+impl Measure {
+    /// Its key in an evaluation, and its part of a column's name.
+    pub fn id(self) -> &'static str {
         match self {
-            State::Finished => "finished",
-            State::StoppedEarly => "stopped early",
-            State::Running => "running",
-            State::Interrupted => "interrupted",
-            State::Failed => "failed",
-            State::Planned => "not begun",
+            Measure::Top1 => "top1",
+            Measure::MeanAveragePrecision => "mean_average_precision",
         }
     }
 
-    /// Whether there are accuracies.
-    pub fn is_result(self) -> bool {
-        matches!(self, State::Finished | State::StoppedEarly)
-    }
-}
-
-/// How healthy the representation was at a run's last logged step.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Verdict {
-    /// Spread over the sphere.
-    Healthy,
-    /// The loss fell, and so did the spread.
-    Collapsing,
-    /// All images are one point, or lie on one line.
-    Collapsed,
-}
-
-impl Verdict {
-    /// As run folders and tables write it.
+    /// In sentences.
     pub fn text(self) -> &'static str {
         match self {
-            Verdict::Healthy => "healthy",
-            Verdict::Collapsing => "collapsing",
-            Verdict::Collapsed => "collapsed",
+            Measure::Top1 => "accuracy",
+            Measure::MeanAveragePrecision => "mean average precision",
         }
     }
 
-    /// The verdict that a run folder wrote so.
-    pub fn of_text(text: &str) -> Option<Verdict> {
-        [Verdict::Healthy, Verdict::Collapsing, Verdict::Collapsed]
-            .into_iter()
-            .find(|known| known.text() == text)
+    /// Beside an axis.
+    pub fn axis(self) -> &'static str {
+        match self {
+            Measure::Top1 => "top-1 accuracy",
+            Measure::MeanAveragePrecision => "mean average precision",
+        }
     }
-}
 
-/// How many of an arm's runs have a verdict other than healthy.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Unhealthy {
-    /// Which.
-    pub verdict: Verdict,
-    /// That many runs.
-    pub count: usize,
-    /// Of those whose verdict is known.
-    pub of: usize,
-}
-
-impl Unhealthy {
-    /// `collapsed`, or where the seeds differ `1 of 3 collapsed`.
-    pub fn text(self) -> String {
-        let Unhealthy { verdict, count, of } = self;
-        if count == of { verdict.text().into() } else { format!("{count} of {of} {}", verdict.text()) }
+    /// As a heading.
+    pub fn title(self) -> &'static str {
+        match self {
+            Measure::Top1 => "Accuracy",
+            Measure::MeanAveragePrecision => "Mean average precision",
+        }
     }
 }
 
@@ -224,6 +195,8 @@ pub struct ReferenceValue {
     pub variant: String,
     /// In percent.
     pub percent: f64,
+    /// Where it was not measured beside the variant that drops are measured from: the baseline of its own, in percent.
+    pub baseline: Option<f64>,
 }
 
 /// Pictures of the views that some arms make.
@@ -306,13 +279,10 @@ impl Study {
         }
     }
 
-    /// What went wrong with an arm's representation, the worst first; `None` where all runs that are known are healthy.
+    /// What went wrong with an arm's representation; `None` where all runs that are known are healthy.
     pub fn unhealthy(&self, method: &str, variant: &str) -> Option<Unhealthy> {
         let verdicts: Vec<Verdict> = self.of_arm(method, variant).filter_map(|run| run.verdict).collect();
-        [Verdict::Collapsed, Verdict::Collapsing].into_iter().find_map(|verdict| {
-            let count = verdicts.iter().filter(|known| **known == verdict).count();
-            (count > 0).then_some(Unhealthy { verdict, count, of: verdicts.len() })
-        })
+        Unhealthy::among(&verdicts)
     }
 
     /// What stands beside an arm's accuracy in tables: `collapsed, 2 of 3 stopped early`; `None` for nothing.
@@ -327,18 +297,17 @@ impl Study {
         self.runs.iter().filter(move |run| (&*run.method, &*run.variant) == (method, variant))
     }
 
-    /// Published accuracy in percent.
-    pub fn reference_percent(&self, method: &str, variant: &str) -> Option<f64> {
+    /// What was published of an arm.
+    pub fn published(&self, method: &str, variant: &str) -> Option<&ReferenceValue> {
         let values = &self.reference.as_ref()?.values;
-        values
-            .iter()
-            .find(|value| value.method == method && value.variant == variant)
-            .map(|value| value.percent)
+        values.iter().find(|value| value.method == method && value.variant == variant)
     }
 
-    /// Published drop from the baseline in points: positive for a loss.
-    pub fn reference_drop(&self, method: &str, variant: &str) -> Option<f64> {
-        Some(self.reference_percent(method, &self.baseline)? - self.reference_percent(method, variant)?)
+    /// Published drop in points, from the value's own baseline where it has one: positive for a loss.
+    pub fn published_drop(&self, method: &str, variant: &str) -> Option<f64> {
+        let value = self.published(method, variant)?;
+        let shared = || Some(self.published(method, &self.baseline)?.percent);
+        Some(value.baseline.or_else(shared)? - value.percent)
     }
 }
 
@@ -359,6 +328,19 @@ mod tests {
     }
 
     #[test]
+    fn a_published_drop_is_taken_from_the_values_own_baseline_where_it_has_one() {
+        let mut study = example::study();
+        let drop = |study: &Study| (study.published_drop("byol", "crop_only").unwrap() * 10.0).round() / 10.0;
+        assert_eq!(drop(&study), 13.1);
+        let values = &mut study.reference.as_mut().unwrap().values;
+        values.iter_mut().find(|value| value.variant == "crop_only").unwrap().baseline = Some(74.3);
+        assert_eq!(drop(&study), 14.9);
+        study.reference.as_mut().unwrap().values.retain(|value| value.variant == "crop_only");
+        assert_eq!(drop(&study), 14.9, "it needs no other one");
+        assert_eq!(study.published_drop("simclr", "crop_only"), None);
+    }
+
+    #[test]
     fn an_arm_whose_seeds_differ_in_their_verdict_says_how_many_collapsed() {
         let mut study = example::study();
         let told = |study: &Study| study.unhealthy("byol", "crop_only").map(Unhealthy::text);
@@ -370,13 +352,5 @@ mod tests {
         assert_eq!(told(&study).as_deref(), Some("1 of 3 collapsed"));
         study.runs.iter_mut().filter(arm).for_each(|run| run.verdict = Some(Verdict::Collapsing));
         assert_eq!(told(&study).as_deref(), Some("collapsing"));
-    }
-
-    #[test]
-    fn every_verdict_is_read_as_it_is_written() {
-        for verdict in [Verdict::Healthy, Verdict::Collapsing, Verdict::Collapsed] {
-            assert_eq!(Verdict::of_text(verdict.text()), Some(verdict));
-        }
-        assert_eq!(Verdict::of_text("odd"), None);
     }
 }

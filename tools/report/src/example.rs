@@ -48,7 +48,7 @@ pub fn study() -> Study {
         baseline: "baseline".into(),
         seeds: vec![0, 1, 2],
         metrics: [("linear", "linear probe"), ("knn", "nearest neighbours")]
-            .map(|(id, label)| Metric { id: id.into(), label: label.into() })
+            .map(|(id, label)| Metric { id: id.into(), label: label.into(), ..Metric::default() })
             .to_vec(),
         runs: runs(),
         chance: Some(0.125),
@@ -67,9 +67,9 @@ pub fn study() -> Study {
             left: "BYOL, baseline".into(),
             right: "BYOL, crop only".into(),
             keys: vec![(
-                "augmentations.views[0].operators".into(),
-                "4 operators".into(),
-                "1 operator".into(),
+                "augmentations.views.first.operators.grayscale".into(),
+                "probability 0.2".into(),
+                "absent".into(),
             )],
         }],
         provenance: vec![
@@ -85,7 +85,12 @@ fn published() -> Vec<ReferenceValue> {
     let mut values = Vec::new();
     for (method, percents) in PUBLISHED {
         for ((variant, ..), percent) in VARIANTS.iter().zip(percents) {
-            values.push(ReferenceValue { method: method.into(), variant: variant.to_string(), percent });
+            values.push(ReferenceValue {
+                method: method.into(),
+                variant: variant.to_string(),
+                percent,
+                baseline: None,
+            });
         }
     }
     values

@@ -24,7 +24,7 @@ pub use findings::{Findings, findings};
 pub use html::{page, style};
 pub use lettering::{Lettering, lettering};
 pub use probe::{DRAWN, Probe, ProbeCurve, ProbeSeries, ProbeShortcut, write_probe};
-pub use statistics::{Sample, difference_of_drops, drop, interval, level, random_level};
+pub use statistics::{Direction, Sample, difference_of_drops, drop, interval, level, random_level};
 
 /// A report that could not be written.
 #[derive(Debug, thiserror::Error)]

@@ -6,6 +6,24 @@ pub mod interval;
 
 use crate::data::Study;
 
+/// Differences by less than this are rounding.
+pub(crate) const ROUNDING: f64 = 1e-9;
+
+/// On which side of zero all seeds are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Direction {
+    /// Above zero, by more than rounding.
+    Above,
+    /// Below zero.
+    Below,
+    /// At zero, but for rounding.
+    Equal,
+    /// Not on the same one.
+    Mixed,
+    /// There is no seed.
+    Absent,
+}
+
 /// Values of one quantity, one per seed, in percent or points.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Sample {
@@ -55,16 +73,21 @@ impl Sample {
         Sample { values: values.collect() }
     }
 
-    /// 1 or -1 when all values lie on that side of zero, by more than rounding; else 0. Also 0 without values.
-    pub fn common_sign(&self) -> i32 {
-        const ROUNDING: f64 = 1e-9;
-        let all = |test: fn(f64) -> bool| self.n() > 0 && self.values.iter().all(|(_, value)| test(*value));
-        if all(|value| value > ROUNDING) {
-            1
-        } else if all(|value| value < -ROUNDING) {
-            -1
-        } else {
-            0
+    /// The values of the seeds that `other` has too.
+    pub fn of_the_seeds_of(&self, other: &Sample) -> Sample {
+        let shared = |(seed, _): &&(u64, f64)| other.values.iter().any(|(known, _)| known == seed);
+        Sample { values: self.values.iter().filter(shared).copied().collect() }
+    }
+
+    /// What all seeds agree on.
+    pub fn direction(&self) -> Direction {
+        let all = |test: fn(f64) -> bool| self.values.iter().all(|(_, value)| test(*value));
+        match () {
+            () if self.values.is_empty() => Direction::Absent,
+            () if all(|value| value > ROUNDING) => Direction::Above,
+            () if all(|value| value < -ROUNDING) => Direction::Below,
+            () if all(|value| value.abs() <= ROUNDING) => Direction::Equal,
+            () => Direction::Mixed,
         }
     }
 }
@@ -157,11 +180,12 @@ mod tests {
     }
 
     #[test]
-    fn a_common_sign_needs_every_seed() {
-        assert_eq!(sample(&[1.0, 0.1]).common_sign(), 1);
-        assert_eq!(sample(&[-1.0, -0.1]).common_sign(), -1);
-        assert_eq!(sample(&[1.0, -0.1]).common_sign(), 0);
-        assert_eq!(sample(&[1.0, 0.0]).common_sign(), 0);
-        assert_eq!(Sample::default().common_sign(), 0);
+    fn a_direction_needs_every_seed_and_rounding_is_none() {
+        assert_eq!(sample(&[1.0, 0.1]).direction(), Direction::Above);
+        assert_eq!(sample(&[-1.0, -0.1]).direction(), Direction::Below);
+        assert_eq!(sample(&[1.0, -0.1]).direction(), Direction::Mixed);
+        assert_eq!(sample(&[1.0, 0.0]).direction(), Direction::Mixed);
+        assert_eq!(sample(&[7e-15, -7e-15]).direction(), Direction::Equal);
+        assert_eq!(Sample::default().direction(), Direction::Absent);
     }
 }

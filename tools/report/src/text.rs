@@ -65,6 +65,14 @@ pub fn wrap(text: &str, width: usize) -> Vec<String> {
     lines
 }
 
+/// `text` in at most `most` characters, the last of which tells that it went on.
+pub fn shortened(text: &str, most: usize) -> String {
+    if text.chars().count() <= most {
+        return text.to_string();
+    }
+    text.chars().take(most.saturating_sub(1)).chain(['\u{2026}']).collect()
+}
+
 /// Seconds as `45 s`, `12 min`, `3 h 20 min`.
 pub fn duration(seconds: f64) -> String {
     let minutes = (seconds / 60.0).round() as u64;
@@ -100,6 +108,11 @@ mod tests {
     fn lines_wrap_between_words_only() {
         assert_eq!(wrap("remove grayscale and blur", 16), ["remove grayscale", "and blur"]);
         assert_eq!(wrap("unbreakable_identifier x", 8), ["unbreakable_identifier", "x"]);
+    }
+
+    #[test]
+    fn a_text_without_room_tells_that_it_went_on() {
+        assert_eq!([shortened("BYOL", 4), shortened("SimCLR", 4)], ["BYOL", "Sim\u{2026}"]);
     }
 
     #[test]

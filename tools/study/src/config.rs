@@ -2,7 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use diptych_config::{Document, Problems, Table};
+use diptych_config::{Document, Kind, Problems, Table};
+use diptych_report::{Reference, ReferenceValue};
 use serde::{Deserialize, Serialize};
 
 use crate::plan::PlannedRun;
@@ -55,15 +56,6 @@ pub struct Base {
     pub sets: Vec<String>,
 }
 
-/// `[reference]`
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Reference {
-    /// Who measured what.
-    pub source: String,
-    /// Base, variant, accuracy in percent.
-    pub values: Vec<(String, String, f64)>,
-}
-
 impl StudyConfig {
     /// What tables call the variant that drops are measured from.
     pub fn baseline_label(&self) -> &str {
@@ -113,13 +105,13 @@ impl StudyConfig {
             title: table.or("title", name.clone()),
             seeds: read_seeds(table),
             evaluation: read_file(table, "evaluation"),
-            baseline,
             jobs: table.optional_in("jobs", 0..=1024_usize),
             devices: read_devices(table),
             jobs_per_device: table.or_in("jobs_per_device", 1, 1..=1024_usize),
             sets: read_policy(table).into_iter().chain(read_sets(table)).collect(),
             random_init: table.or("random_init", true),
-            reference: table.table("reference", |table| Reference::read(table, &bases, &variants)),
+            reference: table.table("reference", |table| read_reference(table, &bases, &variants, &baseline)),
+            baseline,
             name,
             bases,
             variants,
@@ -139,23 +131,43 @@ impl Base {
     }
 }
 
-impl Reference {
-    fn read(table: &mut Table<'_>, bases: &[Base], variants: &[Variant]) -> Reference {
-        let source = table.required("source");
-        let mut values = Vec::new();
-        table.table("values", |table| {
-            for base in bases {
-                table.table(&base.id, |table| {
-                    for variant in variants {
-                        if let Some(percent) = table.optional_in(&variant.id, 0.0..=100.0) {
-                            values.push((base.id.clone(), variant.id.clone(), percent));
-                        }
-                    }
-                });
-            }
-        });
-        Reference { source, values }
+/// `[reference]`
+fn read_reference(table: &mut Table<'_>, bases: &[Base], variants: &[Variant], baseline: &str) -> Reference {
+    let source = table.required("source");
+    let mut values = Vec::new();
+    table.table("values", |table| {
+        for base in bases {
+            table.table(&base.id, |table| {
+                for variant in variants {
+                    let known = read_published(table, &variant.id, baseline);
+                    values.extend(known.map(|(percent, baseline)| ReferenceValue {
+                        method: base.id.clone(),
+                        variant: variant.id.clone(),
+                        percent,
+                        baseline,
+                    }));
+                }
+            });
+        }
+    });
+    Reference { source, values }
+}
+
+/// A number, or a table with a baseline of its own.
+fn read_published(table: &mut Table<'_>, variant: &str, baseline: &str) -> Option<(f64, Option<f64>)> {
+    const PERCENT: std::ops::RangeInclusive<f64> = 0.0..=100.0;
+    if table.value(variant).is_none_or(|value| value.kind() != Kind::Table) {
+        return table.optional_in(variant, PERCENT).map(|percent| (percent, None));
     }
+    if variant == baseline {
+        table.problem(
+            Some(variant),
+            "found a table, expected a number: it is what other drops are taken from",
+        );
+    }
+    table.table(variant, |table| {
+        (table.required_in("percent", PERCENT), Some(table.required_in("baseline", PERCENT)))
+    })
 }
 
 /// Ids become folder names and columns.
@@ -264,12 +276,16 @@ mod tests {
     use super::*;
     use std::fs;
 
-    fn problems_of(text: &str) -> String {
+    fn load(text: &str) -> Result<StudyConfig, Problems> {
         let folder = tempfile::tempdir().unwrap();
         fs::write(folder.path().join("run.toml"), "").unwrap();
         let path = folder.path().join("study.toml");
         fs::write(&path, text).unwrap();
-        StudyConfig::load(&path).unwrap_err().to_string()
+        StudyConfig::load(&path)
+    }
+
+    fn problems_of(text: &str) -> String {
+        load(text).unwrap_err().to_string()
     }
 
     #[test]
@@ -318,5 +334,36 @@ mod tests {
         assert!(
             problems_of(text).contains("reference.values.a.baselin: unknown key, did you mean `baseline`?")
         );
+    }
+
+    #[test]
+    fn a_published_number_may_have_a_baseline_of_its_own_and_that_is_checked() {
+        let study = |values: &str| {
+            format!(
+                "evaluation = \"run.toml\"\n[bases.a]\nconfig = \"run.toml\"\n[variants.baseline]\n[variants.x]\n\
+                 [reference]\nsource = \"y\"\n[reference.values.a]\n{values}\n"
+            )
+        };
+        let reference =
+            load(&study("baseline = 72.5\nx = { percent = 73.9, baseline = 74.3 }")).unwrap().reference;
+        let values: Vec<(f64, Option<f64>)> =
+            reference.unwrap().values.iter().map(|value| (value.percent, value.baseline)).collect();
+        assert_eq!(values, [(72.5, None), (73.9, Some(74.3))]);
+        for (values, problem) in [
+            (
+                "x = { percent = 73.9 }",
+                "reference.values.a.x.baseline: missing, expected a number from 0 to 100",
+            ),
+            (
+                "x = { percent = 73.9, baseline = 101 }",
+                "x.baseline: found 101, expected a number from 0 to 100",
+            ),
+            ("x = { percnt = 73.9, baseline = 7 }", "x.percnt: unknown key, did you mean `percent`?"),
+            ("x = \"high\"", "reference.values.a.x: found \"high\", expected a number"),
+            ("baseline = { percent = 1, baseline = 2 }", "a.baseline: found a table, expected a number"),
+        ] {
+            let problems = load(&study(values)).unwrap_err().to_string();
+            assert!(problems.contains(problem), "{problem}\n---\n{problems}");
+        }
     }
 }

@@ -137,7 +137,8 @@ fn csv_cell(cell: &Cell) -> String {
     match cell {
         Cell::Text(text) => quoted(text),
         Cell::Whole(number) => number.to_string(),
-        Cell::Real(number) => ((number * 1e6).round() / 1e6).to_string(),
+        // Adding zero turns -0.0 into 0.0.
+        Cell::Real(number) => ((number * 1e6).round() / 1e6 + 0.0).to_string(),
         Cell::Absent => String::new(),
     }
 }
@@ -168,6 +169,13 @@ mod tests {
     #[test]
     fn csv_quotes_what_needs_it_and_leaves_out_what_is_absent() {
         assert_eq!(frame().csv(), "name,count,share\nplain,3,0.123457\n\"a \"\"b\"\", c\",,\n");
+    }
+
+    #[test]
+    fn rounding_leaves_no_negative_zero() {
+        let mut frame = Frame::new([("x".to_string(), Kind::Real)]);
+        frame.push(vec![(-1e-9).into()]);
+        assert_eq!(frame.csv(), "x\n0\n");
     }
 
     #[test]

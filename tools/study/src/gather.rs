@@ -5,18 +5,16 @@ use std::path::Path;
 
 use diptych_report as report;
 use diptych_report::text::duration;
-use report::{State, Verdict};
+use report::{Measure, Metric, State, Verdict};
 use serde::Deserialize;
 use serde_json::Value;
 
 use crate::folder::{Folder, Weights};
 use crate::kept::Kept;
+use crate::metrics;
 use crate::plan::{PlannedRun, run_folder};
 use crate::standing::Standing;
 use crate::survey;
-
-/// Kinds of accuracy in an evaluation, the first of which the report is about.
-pub const METRICS: [(&str, &str); 2] = [("linear", "linear probe"), ("knn", "nearest neighbours")];
 
 /// What the report draws of a line of `metrics.jsonl`, which has many more figures.
 #[derive(Deserialize)]
@@ -43,14 +41,28 @@ pub fn gather(kept: &Kept, runs: &[PlannedRun], out: &Path) -> report::Study {
     let study = &kept.study;
     let folder = |run: &PlannedRun| Folder::new(run_folder(out, &run.id));
     let standings = survey::standings(kept, runs, out);
-    let read: Vec<report::Run> =
-        runs.iter().zip(&standings).map(|(run, standing)| read_run(run, &folder(run), standing)).collect();
+    let mut metrics = metrics::of(&kept.protocol);
+    let read: Vec<report::Run> = runs
+        .iter()
+        .zip(&standings)
+        .map(|(run, standing)| read_run(run, &folder(run), standing, &metrics))
+        .collect();
     let finished = || runs.iter().zip(&read).filter(|(_, read)| read.state.is_result()).map(|(run, _)| run);
     let evaluations: Vec<Value> =
         finished().filter_map(|run| folder(run).evaluation(Weights::Trained)).collect();
+    for metric in &mut metrics {
+        let measured = evaluations.iter().find_map(|evaluation| metrics::score(evaluation, metric));
+        metric.measure = measured.map_or(Measure::default(), |(measure, _)| measure);
+    }
     let classes = evaluations.first().and_then(|evaluation| evaluation["classes"].as_array()).map(Vec::len);
-    let random_encoders = finished().filter(|run| run.variant == study.baseline).filter_map(|run| {
-        let scores = scores(&folder(run).evaluation(Weights::Random)?);
+    // Of guessing among several classes of an image nothing so simple can be said.
+    let classes =
+        classes.filter(|count| *count > 0 && metrics.iter().all(|metric| metric.measure == Measure::Top1));
+    let counts = |run: &&PlannedRun| {
+        kept.study.wants_control(run) && kept.wanted(run).is_evaluated(&folder(run), Weights::Random)
+    };
+    let random_encoders = finished().filter(counts).filter_map(|run| {
+        let scores = scores(&folder(run).evaluation(Weights::Random)?, &metrics);
         Some(report::RandomEncoder { seed: run.seed, scores })
     });
     report::Study {
@@ -72,21 +84,10 @@ pub fn gather(kept: &Kept, runs: &[PlannedRun], out: &Path) -> report::Study {
             .collect(),
         baseline: study.baseline.clone(),
         seeds: study.seeds.clone(),
-        metrics: METRICS.map(|(id, label)| report::Metric { id: id.into(), label: label.into() }).to_vec(),
-        chance: classes.filter(|count| *count > 0).map(|count| 1.0 / count as f64),
+        chance: classes.map(|count| 1.0 / count as f64),
         random_encoders: random_encoders.collect(),
-        reference: study.reference.as_ref().map(|reference| report::Reference {
-            source: reference.source.clone(),
-            values: reference
-                .values
-                .iter()
-                .map(|(method, variant, percent)| report::ReferenceValue {
-                    method: method.clone(),
-                    variant: variant.clone(),
-                    percent: *percent,
-                })
-                .collect(),
-        }),
+        metrics,
+        reference: study.reference.clone(),
         sheets: Vec::new(),
         differences: crate::differences::of_arms(
             study,
@@ -98,7 +99,7 @@ pub fn gather(kept: &Kept, runs: &[PlannedRun], out: &Path) -> report::Study {
     }
 }
 
-fn read_run(run: &PlannedRun, folder: &Folder, standing: &Standing) -> report::Run {
+fn read_run(run: &PlannedRun, folder: &Folder, standing: &Standing, metrics: &[Metric]) -> report::Run {
     let json = folder.run().unwrap_or_default();
     let (state, error) = match standing {
         Standing::Finished => (State::Finished, None),
@@ -125,14 +126,14 @@ fn read_run(run: &PlannedRun, folder: &Folder, standing: &Standing) -> report::R
         seconds: json["seconds"].as_f64(),
         started: text("started"),
         ended: text("ended"),
-        scores: evaluation.map(|evaluation| scores(&evaluation)).unwrap_or_default(),
+        scores: evaluation.map(|evaluation| scores(&evaluation, metrics)).unwrap_or_default(),
         curves: if state == State::Failed { Vec::new() } else { curves(folder) },
     }
 }
 
-fn scores(evaluation: &Value) -> BTreeMap<String, f64> {
-    let score = |(id, _): (&str, &str)| Some((id.to_string(), evaluation[id]["top1"].as_f64()?));
-    METRICS.into_iter().filter_map(score).collect()
+fn scores(evaluation: &Value, metrics: &[Metric]) -> BTreeMap<String, f64> {
+    let score = |metric: &Metric| Some((metric.id.clone(), metrics::score(evaluation, metric)?.1));
+    metrics.iter().filter_map(score).collect()
 }
 
 fn curves(folder: &Folder) -> Vec<report::Curve> {
@@ -195,10 +196,10 @@ fn provenance(folders: impl Iterator<Item = Folder>, evaluation: Option<&Value>)
     }
     if let Some(evaluation) = evaluation {
         let (train, test) = (&evaluation["train_samples"], &evaluation["test_samples"]);
-        add(
-            "judged on",
-            vec![format!("{test} images, by classifiers fitted on {train}, with frozen features")],
-        );
+        let tunes =
+            ["fine_tune", "semi_supervised"].iter().any(|table| evaluation["protocol"].get(table).is_some());
+        let how = if tunes { "" } else { ", with frozen features" };
+        add("judged on", vec![format!("{test} images, by classifiers fitted on {train}{how}")]);
         if let Some(knn) = evaluation.get("knn") {
             add("nearest neighbours", vec![format!("k = {}, temperature {}", knn["k"], knn["temperature"])]);
         }

@@ -16,6 +16,7 @@ mod job;
 mod kept;
 pub mod live;
 mod markdown;
+mod metrics;
 mod outcome;
 mod plan;
 mod progress;
@@ -39,7 +40,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::{Context, Result, bail};
 
-pub use config::{Base, Reference, StudyConfig};
+pub use config::{Base, StudyConfig};
 pub use outcome::StudyOutcome;
 pub use plan::{PlannedRun, plan};
 pub use progress::is_live;

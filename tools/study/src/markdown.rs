@@ -1,6 +1,6 @@
 //! The results for reading: `results.md`.
 
-use diptych_report::text::{number, seeds};
+use diptych_report::text::number;
 use diptych_report::{
     Metric, Sample, Study, difference_of_drops, drop, findings, interval, level, random_level,
 };
@@ -24,9 +24,10 @@ pub fn markdown(study: &Study) -> String {
     }
     for metric in &study.metrics {
         text.push_str(&format!(
-            "\n## Accuracy by {}, %: mean (range) over {}\n\n",
+            "\n## {} by {}, %: mean (range; n) over {}\n\n",
+            metric.measure.title(),
             metric.label,
-            seeds(study.seeds.len())
+            study.seeds_behind()
         ));
         text.push_str(&table(
             study,
@@ -38,19 +39,19 @@ pub fn markdown(study: &Study) -> String {
             true,
         ));
         let random = random_level(study, &metric.id);
-        if random.n() > 0 {
-            text.push_str(&format!("\nUntrained encoder: {}.", cell(&random)));
-        }
-        if let Some(chance) = study.chance {
-            text.push_str(&format!(" Chance: {}.", number(chance * 100.0)));
+        let random = (random.n() > 0).then(|| format!("Untrained encoder: {}.", cell(&random)));
+        let chance = study.chance.map(|chance| format!("Chance: {}.", number(chance * 100.0)));
+        let floors: Vec<String> = random.into_iter().chain(chance).collect();
+        if !floors.is_empty() {
+            text.push_str(&format!("\n{}\n", floors.join(" ")));
         }
         text.push_str(&format!(
-            "\n\n## Drop from the baseline by {}, points, paired by seed: mean (range) [{:.0} % interval]\n\n",
+            "\n## Drop from the baseline by {}, points, paired by seed: mean (range; n) [{:.0} % interval]\n\n",
             metric.label,
             interval::CONFIDENCE * 100.0
         ));
         let drops = |method: &str, variant: &str| {
-            let published = study.reference_drop(method, variant).map(number);
+            let published = study.published_drop(method, variant).map(number);
             let published = published.map_or(String::new(), |drop| format!(", published {drop}"));
             paired_cell(&drop(study, &metric.id, method, variant)) + &published
         };
@@ -88,14 +89,20 @@ pub fn markdown(study: &Study) -> String {
     text
 }
 
+/// `51.2 (49.2 to 53.6; n = 3)`
 fn cell(sample: &Sample) -> String {
     match (sample.mean(), sample.range()) {
         (Some(mean), Some((low, high))) if sample.n() > 1 => {
-            format!("{} ({} to {})", number(mean), number(low), number(high))
+            format!("{} ({} to {}; n = {})", number(mean), number(low), number(high), sample.n())
         }
-        (Some(mean), _) => number(mean),
+        (Some(mean), _) => format!("{} (one seed)", number(mean)),
         _ => "–".into(),
     }
+}
+
+/// A label as it stands in a table: a bar would begin another cell.
+fn label(text: &str) -> String {
+    text.replace('|', "\\|")
 }
 
 /// As [`cell`], with the interval of the mean where there is one.
@@ -107,19 +114,18 @@ fn paired_cell(sample: &Sample) -> String {
 /// What the first of two methods loses above the second.
 fn differences(study: &Study, metric: &Metric) -> String {
     let mut text = format!(
-        "\n## Difference of drops by {}, points, paired by seed\n\n| variant | methods | difference | n |\n|---|---|---|---|\n",
+        "\n## Difference of drops by {}, points, paired by seed\n\n| variant | methods | difference |\n|---|---|---|\n",
         metric.label
     );
     for variant in study.variants.iter().filter(|variant| variant.id != study.baseline) {
         for (more, less) in study.pairs() {
             let sample = difference_of_drops(study, &metric.id, &variant.id, &more.id, &less.id);
             text.push_str(&format!(
-                "| {} | {} above {} | {} | {} |\n",
-                variant.label,
-                more.label,
-                less.label,
-                paired_cell(&sample),
-                sample.n()
+                "| {} | {} above {} | {} |\n",
+                label(&variant.label),
+                label(&more.label),
+                label(&less.label),
+                paired_cell(&sample)
             ));
         }
     }
@@ -127,11 +133,11 @@ fn differences(study: &Study, metric: &Metric) -> String {
 }
 
 fn table(study: &Study, cell: impl Fn(&str, &str) -> String, with_baseline: bool) -> String {
-    let labels: Vec<&str> = study.methods.iter().map(|method| method.label.as_str()).collect();
+    let labels: Vec<String> = study.methods.iter().map(|method| label(&method.label)).collect();
     let mut text = format!("| variant | {} |\n|---|{}\n", labels.join(" | "), "---|".repeat(labels.len()));
     for variant in study.variants.iter().filter(|variant| with_baseline || variant.id != study.baseline) {
         let cells: Vec<String> = study.methods.iter().map(|method| cell(&method.id, &variant.id)).collect();
-        text.push_str(&format!("| {} | {} |\n", variant.label, cells.join(" | ")));
+        text.push_str(&format!("| {} | {} |\n", label(&variant.label), cells.join(" | ")));
     }
     text
 }
@@ -142,24 +148,64 @@ mod tests {
     use diptych_report::{Verdict, example};
 
     #[test]
-    fn the_table_has_levels_and_drops_with_ranges_and_the_published_numbers() {
+    fn the_table_has_levels_and_drops_with_ranges_and_their_n_and_the_published_numbers() {
         let text = markdown(&example::study());
-        assert!(text.contains("| crop only | 51.2 (49.2 to 53.6) | 37.2 (32.8 to 41.2) |"), "{text}");
-        assert!(text.contains(
-            "| crop only | 12.5 (8.0 to 16.9) [8.0, 16.9], published 13.1 | 61.8 (58.1 to 66.1) [58.1, 66.1], published 27.6 |"
-        ), "{text}");
         assert!(
-            text.contains("| crop only | BYOL above SimCLR | −49.3 (−50.1 to −48.7) [−50.1, −48.7] | 3 |"),
+            text.contains("| crop only | 51.2 (49.2 to 53.6; n = 3) | 37.2 (32.8 to 41.2; n = 3) |"),
             "{text}"
         );
-        assert!(text.contains("Untrained encoder: 30.0 (28.7 to 31.1). Chance: 12.5."));
+        assert!(text.contains(
+            "| crop only | 12.5 (8.0 to 16.9; n = 3) [8.0, 16.9], published 13.1 | 61.8 (58.1 to 66.1; n = 3) [58.1, 66.1], published 27.6 |"
+        ), "{text}");
+        assert!(
+            text.contains("| crop only | BYOL above SimCLR | −49.3 (−50.1 to −48.7; n = 3) [−50.1, −48.7] |"),
+            "{text}"
+        );
+        assert!(
+            text.contains("\n\nUntrained encoder: 30.0 (28.7 to 31.1; n = 3). Chance: 12.5.\n\n"),
+            "{text}"
+        );
     }
+
+    #[test]
+    fn what_is_known_of_guessing_alone_is_a_line_of_its_own() {
+        let text = markdown(&Study { random_encoders: Vec::new(), ..example::study() });
+        assert!(text.contains("|\n\nChance: 12.5.\n\n## Drop"), "{text}");
+    }
+
+    #[test]
+    fn remarks_are_among_what_to_keep_in_mind() {
+        let study = Study { remarks: vec!["Two builds.".into()], ..example::study() };
+        assert!(markdown(&study).contains("- Two builds.\n"));
+    }
+
+    #[test]
+    fn a_bar_in_a_label_begins_no_cell() {
+        let mut study = example::study();
+        study.variants[3].label = "crop | only".into();
+        study.methods[0].label = "B|OL".into();
+        let text = markdown(&study);
+        assert!(
+            text.contains("| variant | B\\|OL | SimCLR |") && text.contains("| crop \\| only | 51.2"),
+            "{text}"
+        );
+        assert!(text.contains("| crop \\| only | B\\|OL above SimCLR |"), "{text}");
+    }
+
+    #[test]
+    fn a_seed_that_is_missing_is_missing_in_the_n_of_its_arm() {
+        let mut study = example::study();
+        study.runs.retain(|run| run.seed < 1 || run.variant != "crop_only" || run.method != "byol");
+        let text = markdown(&study);
+        assert!(text.contains("| crop only | 49.2 (one seed) | 37.2 (32.8 to 41.2; n = 3) |"), "{text}");
+    }
+
     #[test]
     fn a_collapsed_arm_says_so_beside_its_level() {
         let mut study = example::study();
         for run in study.runs.iter_mut().filter(|run| run.variant == "crop_only" && run.method == "byol") {
             run.verdict = Some(Verdict::Collapsed);
         }
-        assert!(markdown(&study).contains("| crop only | 51.2 (49.2 to 53.6), collapsed | 37.2"));
+        assert!(markdown(&study).contains("| crop only | 51.2 (49.2 to 53.6; n = 3), collapsed | 37.2"));
     }
 }

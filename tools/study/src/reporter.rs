@@ -75,7 +75,7 @@ impl Reporter<'_> {
         self.kept.require_current(self.out)?;
         let runs = plan(&self.kept.study);
         let mut report = gather::gather(self.kept, &runs, self.out);
-        sheets::add(&mut report, &runs, self.out, self.plugin_path);
+        sheets::add(&mut report, self.kept, &runs, self.out, self.plugin_path);
         tables::write(&report, self.out)?;
         diptych_report::replace(&self.out.join("results.md"), markdown::markdown(&report).as_bytes())?;
         let page = diptych_report::write(&report, self.out)?;

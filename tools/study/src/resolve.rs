@@ -4,8 +4,10 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use anyhow::{Result, bail};
+use serde_json::Value;
 
 use crate::config::StudyConfig;
+use crate::metrics;
 use crate::plan::PlannedRun;
 
 /// Reads configurations as the runs themselves do.
@@ -35,7 +37,7 @@ pub struct ResolvedStudy {
     pub study: StudyConfig,
     pub runs: Vec<(PlannedRun, Resolved)>,
     /// The evaluation, every key of it.
-    pub protocol: serde_json::Value,
+    pub protocol: Value,
 }
 
 impl ResolvedStudy {
@@ -55,9 +57,9 @@ impl ResolvedStudy {
                 problems.push(problem);
             }
         };
-        let protocol = resolver.evaluation(&study.evaluation);
-        let protocol =
-            protocol.map_err(|error| add(format!("the evaluation cannot be used: {error:#}"))).ok();
+        let protocol = evaluation(&study.evaluation, resolver)
+            .map_err(|error| add(format!("the evaluation cannot be used: {error:#}")))
+            .ok();
         let mut resolved = Vec::new();
         for run in runs {
             match resolver.run(&run) {
@@ -68,7 +70,7 @@ impl ResolvedStudy {
         let Some(protocol) = protocol.filter(|_| problems.is_empty()) else {
             bail!("{}", problems.join("\n"))
         };
-        Ok(ResolvedStudy { study, runs: resolved, protocol: serde_json::to_value(protocol)? })
+        Ok(ResolvedStudy { study, runs: resolved, protocol })
     }
 
     /// Fingerprints by run id; none where there are no data to be part of them.
@@ -112,9 +114,23 @@ impl ResolvedStudy {
     }
 }
 
+/// The evaluation in the file `path`, every key of it. It must say something of an encoder: that is what runs are compared by.
+fn evaluation(path: &Path, resolver: &mut dyn Resolver) -> Result<Value> {
+    let protocol = serde_json::to_value(resolver.evaluation(path)?)?;
+    if metrics::of(&protocol).is_empty() {
+        let tables = metrics::PROTOCOLS.map(|table| format!("[{table}]"));
+        bail!(
+            "{}: found no table that judges an encoder, expected one of {}",
+            path.display(),
+            tables.join(", ")
+        );
+    }
+    Ok(protocol)
+}
+
 /// Whether two resolved evaluations give the same numbers; the loader's threads never change them.
-pub fn same_protocol(left: &serde_json::Value, right: &serde_json::Value) -> bool {
-    let relevant = |protocol: &serde_json::Value| {
+pub fn same_protocol(left: &Value, right: &Value) -> bool {
+    let relevant = |protocol: &Value| {
         let mut protocol = protocol.clone();
         if let Some(protocol) = protocol.as_object_mut() {
             protocol.remove("loader");

@@ -5,10 +5,9 @@
 use std::path::Path;
 
 use anyhow::{Context, Result};
-use diptych_report::{POINTS, Sample, Study, arm_curves, difference_of_drops, drop};
+use diptych_report::{Metric, POINTS, Sample, Study, arm_curves, difference_of_drops, drop};
 
 use crate::frame::{Cell, Frame, Kind};
-use crate::gather::METRICS;
 
 /// Writes all tables into `out`, each as CSV and as Parquet.
 pub fn write(study: &Study, out: &Path) -> Result<()> {
@@ -29,14 +28,15 @@ pub fn write(study: &Study, out: &Path) -> Result<()> {
 fn results(study: &Study) -> Frame {
     let mut columns =
         vec![("base".to_string(), Kind::Text), ("variant".into(), Kind::Text), ("seed".into(), Kind::Whole)];
-    columns.extend(METRICS.map(|(id, _)| (format!("{id}_top1"), Kind::Real)));
+    let column = |metric: &Metric| (format!("{}_{}", metric.id, metric.measure.id()), Kind::Real);
+    columns.extend(study.metrics.iter().map(column));
     columns.extend(columns_of([("fingerprint", Kind::Text), ("state", Kind::Text), ("verdict", Kind::Text)]));
     let mut frame = Frame::new(columns);
     for run in &study.runs {
         // A seed is at most what TOML holds, an i64.
         let mut row: Vec<Cell> =
             vec![run.method.as_str().into(), run.variant.as_str().into(), Cell::Whole(run.seed as i64)];
-        row.extend(METRICS.map(|(id, _)| run.scores.get(id).copied().into()));
+        row.extend(study.metrics.iter().map(|metric| run.scores.get(&metric.id).copied().into()));
         row.extend([
             run.fingerprint.as_deref().into(),
             run.state.text().into(),
@@ -112,13 +112,13 @@ fn differences(study: &Study) -> Frame {
             };
             for method in &study.methods {
                 let sample = drop(study, &metric.id, &method.id, &variant.id);
-                let published = study.reference_drop(&method.id, &variant.id);
+                let published = study.published_drop(&method.id, &variant.id);
                 add(names(&method.id, None), &sample, published);
             }
             for (more, less) in study.pairs() {
                 let sample = difference_of_drops(study, &metric.id, &variant.id, &more.id, &less.id);
                 let [of_more, of_less] =
-                    [more, less].map(|method| study.reference_drop(&method.id, &variant.id));
+                    [more, less].map(|method| study.published_drop(&method.id, &variant.id));
                 let published = of_more.zip(of_less).map(|(of_more, of_less)| of_more - of_less);
                 add(names(&more.id, Some(&less.id)), &sample, published);
             }

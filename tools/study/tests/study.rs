@@ -36,7 +36,11 @@ fn every_run_is_trained_and_evaluated_and_stands_in_the_results() {
         "headline"
     );
     assert!(page.contains("chance 25.0") && page.contains("untrained encoder 20.0"));
-    assert!(fixture.out("results.md").contains("| no gray | 60.0 (60.0 to 60.0) | 10.0 (10.0 to 10.0) |"));
+    assert!(
+        fixture
+            .out("results.md")
+            .contains("| no gray | 60.0 (60.0 to 60.0; n = 2) | 10.0 (10.0 to 10.0; n = 2) |")
+    );
     assert!(fixture.out("times.csv").contains("a,no_gray,1,1.5,,"));
     let differences = fixture.out("differences.csv");
     assert!(differences.contains("linear,a,b,no_gray,2,50,50,50,,,,"), "{differences}");
@@ -67,7 +71,7 @@ fn an_evaluation_under_another_protocol_is_done_again() {
     fixture.run();
     fixture.forget_log();
     let old = fixture.path("out/runs/a-baseline-seed0/evaluation.json");
-    fs::write(&old, fs::read_to_string(&old).unwrap().replace("\"k\": 20", "\"k\": 5")).unwrap();
+    fs::write(&old, fs::read_to_string(&old).unwrap().replace("[20]", "[5]")).unwrap();
     let outcome = fixture.run();
     assert_eq!((outcome.finished, outcome.skipped), (8, 7));
     assert_eq!(fixture.logged("evaluate").len(), 1);
@@ -88,6 +92,67 @@ fn an_evaluation_of_weights_of_another_step_or_of_none_that_it_names_is_done_aga
     let outcome = fixture.run();
     assert_eq!((outcome.finished, outcome.skipped), (8, 6));
     assert_eq!(fixture.logged("evaluate").len(), 2);
+}
+
+#[test]
+fn a_study_is_about_the_first_number_that_its_evaluation_gives() {
+    let fixture = Fixture::new();
+    fixture.evaluation("linear_sgd = {}\n");
+    fixture.run();
+    let page = fixture.out("report.html");
+    assert!(
+        page.contains("A loses 60.0\u{a0}points of linear classifier (SGD) accuracy and B 10.0"),
+        "headline"
+    );
+    let csv = fixture.out("results.csv");
+    assert!(csv.starts_with("base,variant,seed,linear_sgd_top1,fingerprint"), "{csv}");
+    assert!(csv.contains("a,no_gray,1,0.3,a-no_gray-seed1,finished"), "{csv}");
+}
+
+#[test]
+fn an_evaluation_that_judges_no_encoder_is_refused() {
+    let fixture = Fixture::new();
+    fixture.evaluation("data = {}\n");
+    let error = diptych_study::run(&fixture.options(), &mut Fake).unwrap_err().to_string();
+    assert!(
+        error.contains("evaluation.toml: found no table that judges an encoder, expected one of [linear],"),
+        "{error}"
+    );
+    assert_eq!(fixture.logged("train"), Vec::<String>::new());
+}
+
+#[test]
+fn images_of_several_classes_are_reported_by_mean_average_precision_and_without_chance() {
+    let fixture = Fixture::new();
+    fixture.run();
+    for run in fs::read_dir(fixture.path("out/runs")).unwrap() {
+        let path = run.unwrap().path().join("evaluation.json");
+        let text = fs::read_to_string(&path).unwrap().replace("top1", "mean_average_precision");
+        fs::write(path, text).unwrap();
+    }
+    diptych_study::report(&fixture.options(), &mut Fake).unwrap();
+    assert!(fixture.out("results.csv").starts_with("base,variant,seed,linear_mean_average_precision,"));
+    let page = fixture.out("report.html");
+    assert!(page.contains("A loses 60.0\u{a0}points of linear probe mean average precision"), "headline");
+    assert!(!page.contains("chance 25.0"), "guessing is another matter");
+}
+
+#[test]
+fn an_untrained_encoder_counts_only_where_the_study_as_it_is_asked_for_it() {
+    let fixture = Fixture::new();
+    fixture.run();
+    let untrained = |n: usize| format!("Untrained encoder: 20.0 (20.0 to 20.0; n = {n})");
+    assert!(fixture.out("results.md").contains(&untrained(2)));
+    fixture.study(&STUDY.replace("[bases.a]", "[bases.first]\nconfig = \"run.toml\"\n[bases.a]"));
+    fixture.run();
+    assert!(fixture.out("results.md").contains(&untrained(2)), "that of the former first base does not");
+    let old = fixture.path("out/runs/first-baseline-seed0/evaluation_random_init.json");
+    fs::write(&old, fs::read_to_string(&old).unwrap().replace("[20]", "[5]")).unwrap();
+    diptych_study::report(&fixture.options(), &mut Fake).unwrap();
+    assert!(
+        fixture.out("results.md").contains("Untrained encoder: 20.0 (one seed)"),
+        "nor another protocol's"
+    );
 }
 
 #[test]
@@ -323,7 +388,7 @@ fn an_arm_that_was_stopped_early_is_evaluated_and_stands_in_every_table_with_its
     let csv = fixture.out("results.csv");
     assert!(csv.contains("b,no_gray,0,0.7,0.5,b-no_gray-seed0,stopped early"), "{csv}");
     let text = fixture.out("results.md");
-    assert!(text.contains("70.0 (70.0 to 70.0), stopped early |"), "{text}");
+    assert!(text.contains("70.0 (70.0 to 70.0; n = 2), stopped early |"), "{text}");
     assert!(text.contains("- b no_gray seed 1: collapsed, step 1 of 2"), "{text}");
     let page = fixture.out("report.html");
     assert!(page.contains("B with “no gray” under seed 0 (collapsed, step 1 of 2)"), "a note");

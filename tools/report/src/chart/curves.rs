@@ -5,8 +5,9 @@ use super::axis::Axis;
 use super::labels::apart;
 use super::series::{ArmCurve, ArmPoint, FIGURES, Figure, POINTS, arm_curves};
 use super::svg::{Anchor, Svg};
-use super::{Chart, color};
+use super::{Chart, Look};
 use crate::data::{Study, Variant};
+use crate::text::shortened;
 
 const SIZE: (f64, f64) = (242.0, 158.0);
 const TOP: f64 = 30.0;
@@ -14,6 +15,8 @@ const LEFT: f64 = 46.0;
 /// Lines with their names at their ends; more would hide each other, and have a legend.
 const MOST_NAMED: usize = 4;
 const LONGEST_NAME: usize = 14;
+/// A label as long as a small plot is wide.
+const LONGEST_LABEL: usize = 34;
 /// Points that all plots of a figure have together: what a page can hold, and a screen show.
 const ALL_POINTS: usize = 6000;
 
@@ -53,7 +56,7 @@ fn has_names(study: &Study) -> bool {
 fn plots(study: &Study, figure: &Figure, curves: &[ArmCurve]) -> Vec<Chart> {
     let (width, height) = SIZE;
     let names = match study.methods.iter().map(|method| method.label.chars().count()).max() {
-        Some(longest) if has_names(study) => longest as f64 * 7.6 + 8.0,
+        Some(longest) if has_names(study) => longest as f64 * 7.6 + 18.0,
         // Half of the last steps' label stands beyond the axis.
         _ => 18.0,
     };
@@ -71,7 +74,7 @@ fn plots(study: &Study, figure: &Figure, curves: &[ArmCurve]) -> Vec<Chart> {
             false => along(&mut of_variant.iter().flat_map(|curve| &curve.points)),
         };
         let mut svg = Svg::new(width, height);
-        svg.text("label", (0.0, 14.0), Anchor::Start, &shortened(&variant.label));
+        svg.text("label", (0.0, 14.0), Anchor::Start, &shortened(&variant.label, LONGEST_LABEL));
         for tick in along.ticks() {
             svg.line("grid", (LEFT, along.at(tick)), (right, along.at(tick)));
             svg.text("tick", (LEFT - 5.0, along.at(tick) + 4.0), Anchor::End, &along.label(tick));
@@ -91,17 +94,9 @@ fn plots(study: &Study, figure: &Figure, curves: &[ArmCurve]) -> Vec<Chart> {
     study.variants.iter().map(plot).collect()
 }
 
-/// A label as long as a small plot is wide.
-fn shortened(label: &str) -> String {
-    const MOST: usize = 34;
-    if label.chars().count() <= MOST {
-        return label.to_string();
-    }
-    label.chars().take(MOST - 1).chain(['\u{2026}']).collect()
-}
-
 fn draw(svg: &mut Svg, study: &Study, curve: &ArmCurve, across: &Axis, along: &Axis) {
-    let color = color(study, &curve.method);
+    let look = Look::of(study, &curve.method);
+    let color = look.color;
     let place = |step: f64, value: f64| (across.at(step), along.at(value));
     if curve.points.iter().any(|point| point.n > 1) {
         let above = curve.points.iter().map(|point| place(point.step, point.highest));
@@ -113,7 +108,7 @@ fn draw(svg: &mut Svg, study: &Study, curve: &ArmCurve, across: &Axis, along: &A
     match line[..] {
         // A line of one point is invisible.
         [place] => svg.circle(&format!("fill{color} curve"), place, 2.4, &hint),
-        _ => svg.polyline(&format!("stroke{color} curve"), &line, &hint),
+        _ => svg.polyline(&format!("{} curve", look.line()), &line, &hint),
     }
 }
 
@@ -122,8 +117,8 @@ fn draw_names(svg: &mut Svg, study: &Study, curves: &[&ArmCurve], along: &Axis, 
         curves.iter().map(|curve| curve.points.last().map_or(TOP, |point| along.at(point.mean))).collect();
     let places = apart(&ends, 12.0, TOP, SIZE.1 - 24.0);
     for (curve, place) in curves.iter().zip(places) {
-        let class = format!("fill{} name", color(study, &curve.method));
-        svg.text(&class, (right + 4.0, place + 4.0), Anchor::Start, study.method_label(&curve.method));
+        let look = Look::of(study, &curve.method);
+        look.name(svg, "name", (right + 4.0, place), study.method_label(&curve.method));
     }
 }
 
@@ -222,7 +217,7 @@ mod tests {
         }
         let sets = super::curve_sets(&study);
         let svg = sets[0].plots[0].svg.inline("");
-        assert_eq!((svg.matches("<polygon").count(), svg.matches("<circle").count()), (0, 2), "{svg}");
+        assert_eq!((svg.matches("<polygon").count(), svg.matches(" curve\"").count()), (0, 2), "{svg}");
     }
 
     #[test]

@@ -9,6 +9,8 @@ pub(crate) mod png;
 mod scan;
 mod series;
 pub(crate) mod svg;
+#[cfg(test)]
+mod tests;
 
 pub use curves::{CurveSet, curve_sets, needs_legend};
 pub use png::RenderError;
@@ -35,7 +37,7 @@ pub const COLORS: [(&str, &str); 7] = [
     ("#555555", "#bbbbbb"),
 ];
 
-/// Colours that methods can have; further ones begin again.
+/// Colours that methods can have; further ones begin again, with broken lines.
 pub const COLOR_COUNT: usize = COLORS.len();
 
 /// The style of a chart in a file: light, with the font that the PNG is drawn with first.
@@ -59,11 +61,40 @@ pub const SHARED_STYLE: &str = ".title{font-size:15px;font-weight:bold}.big{font
     .thread{fill:none;stroke-width:1.2;stroke-opacity:.4}.published{fill:none;stroke-width:1.6}\
     .published.thread{stroke-width:1;stroke-dasharray:2 4;stroke-opacity:.6}.interval{fill-opacity:.22}\
     polyline.curve{fill:none;stroke-width:1.6}.band{fill-opacity:.16}.scan{fill:none;stroke-width:1.6}\
-    .pairs{fill:none;stroke-width:1.1;stroke-opacity:.7;stroke-dasharray:4 3}";
+    .broken{stroke-dasharray:9 3 2 3}.pairs{fill:none;stroke-width:1.1;stroke-opacity:.7;stroke-dasharray:4 3}";
 
-/// The colour of a method, by its place among the study's methods.
-pub fn color(study: &Study, method: &str) -> usize {
-    study.methods.iter().position(|known| known.id == method).unwrap_or(0) % COLORS.len()
+/// What tells a method from the others wherever it is drawn.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Look {
+    /// Index of its colour.
+    pub color: usize,
+    /// Another method had the colour before, so its lines are broken.
+    broken: bool,
+}
+
+impl Look {
+    /// Of a method, by its place among the study's methods.
+    pub fn of(study: &Study, method: &str) -> Look {
+        let place = study.methods.iter().position(|known| known.id == method).unwrap_or(0);
+        Look { color: place % COLORS.len(), broken: place / COLORS.len() % 2 == 1 }
+    }
+
+    /// The classes of its lines.
+    pub fn line(self) -> String {
+        format!("stroke{}{}", self.color, if self.broken { " broken" } else { "" })
+    }
+
+    /// Writes its name, or a value of it, from a place on: in ink, for letters in the colours are hard to read.
+    fn name(self, svg: &mut Svg, class: &str, (x, y): (f64, f64), text: &str) {
+        svg.circle(&format!("fill{} point", self.color), (x + 4.0, y), 3.0, "");
+        svg.text(class, (x + 11.0, y + 4.0), Anchor::Start, text);
+    }
+
+    /// A small patch before its name in a page.
+    pub fn swatch(self) -> String {
+        let broken = if self.broken { " broken" } else { "" };
+        format!("<span class=\"swatch back{}{broken}\"></span>", self.color)
+    }
 }
 
 /// A drawing with what it shows in words.
@@ -82,9 +113,9 @@ fn rows(
 ) -> Vec<Row> {
     let row = |method: &Method| {
         let (sample, interval, published) = sample(&method.id);
-        let note = study.unhealthy(&method.id, &variant.id).map_or(String::new(), Unhealthy::text);
-        let color = color(study, &method.id);
-        Row { color, label: method.label.clone(), sample, interval, published, note }
+        let note = study.unhealthy(&method.id, &variant.id).map_or(String::new(), Unhealthy::short);
+        let look = Look::of(study, &method.id);
+        Row { look, label: method.label.clone(), sample, interval, published, note }
     };
     study.methods.iter().map(row).collect()
 }
@@ -94,8 +125,15 @@ fn describe(panel: &Panel, unit: &str) -> String {
     for group in &panel.groups {
         let rows = group.rows.iter().map(|row| match (row.sample.mean(), row.sample.range()) {
             (Some(mean), Some((low, high))) => {
-                let note = if row.note.is_empty() { String::new() } else { format!(", {}", row.note) };
-                format!("{} {}{unit} ({} to {}{note})", row.label, number(mean), number(low), number(high))
+                let interval = row.interval;
+                let more = [
+                    Some(format!("{} to {}", number(low), number(high))),
+                    interval.map(|(low, high)| format!("interval {} to {}", number(low), number(high))),
+                    row.published.map(|published| format!("published {}", number(published))),
+                    Some(row.note.clone()).filter(|note| !note.is_empty()),
+                ];
+                let more = more.into_iter().flatten().collect::<Vec<_>>().join(", ");
+                format!("{} {}{unit} ({more})", row.label, number(mean))
             }
             _ => format!("{} missing", row.label),
         });
@@ -118,12 +156,12 @@ pub fn levels(study: &Study, metric: &Metric) -> Chart {
     let random = random_level(study, &metric.id).mean();
     levels.extend(random.map(|mean| (mean, format!("untrained encoder {}", number(mean)))));
     let panel = Panel {
-        title: "Accuracy".into(),
+        title: metric.measure.title().into(),
         subtitle: format!("{}, n = {}", metric.label, study.seeds_behind()),
         groups: groups.collect(),
         head_lines: levels.len(),
         levels,
-        axis_label: "top-1 accuracy, %".into(),
+        axis_label: format!("{}, %", metric.measure.axis()),
         from_zero: true,
         key: vec![(Mark::Seed, "one seed".into()), (Mark::Mean, "mean".into())],
     };
@@ -142,7 +180,7 @@ pub fn drops(study: &Study, metric: &Metric) -> Chart {
                 let compared = variant.id != study.baseline;
                 let sample = drop(study, &metric.id, method, &variant.id);
                 let interval = sample.interval().filter(|_| compared);
-                (sample, interval, study.reference_drop(method, &variant.id).filter(|_| compared))
+                (sample, interval, study.published_drop(method, &variant.id).filter(|_| compared))
             }),
         })
         .collect();
@@ -160,7 +198,7 @@ pub fn drops(study: &Study, metric: &Metric) -> Chart {
         groups,
         levels: Vec::new(),
         head_lines: usize::from(study.chance.is_some()) + usize::from(!study.random_encoders.is_empty()),
-        axis_label: "points of accuracy lost".into(),
+        axis_label: format!("points of {} lost", metric.measure.text()),
         from_zero: true,
         key,
     };
@@ -222,91 +260,4 @@ fn panels(study: &Study, metric: &Metric) -> Chart {
     let words: Vec<&str> =
         [&left, &right].into_iter().chain(&more).map(|chart| &*chart.description).collect();
     Chart { svg: all, description: words.join(" ") }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::data::{Run, Verdict};
-    use crate::example;
-
-    #[test]
-    fn every_run_has_a_mark_in_the_chart_of_levels() {
-        let study = example::study();
-        let svg = levels(&study, &study.metrics[0]).svg.inline("");
-        assert_eq!(svg.matches(" seed\"").count(), 24);
-        assert_eq!(svg.matches(" mean\"").count(), 8);
-        for run in &study.runs {
-            let label = format!(
-                "{}, {}, seed {}:",
-                study.method_label(&run.method),
-                study.variant_label(&run.variant),
-                run.seed
-            );
-            assert!(svg.contains(&label), "no mark for {label}");
-        }
-        assert!(svg.contains("chance 12.5") && svg.contains("untrained encoder 30.0"));
-    }
-
-    #[test]
-    fn drops_are_marked_by_seed_with_the_published_ones_beside() {
-        let study = example::study();
-        let chart = drops(&study, &study.metrics[0]);
-        let svg = chart.svg.inline("");
-        assert_eq!((svg.matches(" seed\"").count(), svg.matches(" published\"").count()), (24, 6));
-        assert!(svg.contains("SimCLR, crop only, published: 27.6"), "{svg}");
-        assert_eq!(svg.matches(" interval\"").count(), 6);
-        assert!(svg.contains("SimCLR, crop only, interval: 58.1 to 66.1"), "{svg}");
-        assert!(
-            chart
-                .description
-                .contains("crop only: BYOL 12.5 points (8.0 to 16.9), SimCLR 61.8 points (58.1 to 66.1).")
-        );
-    }
-
-    #[test]
-    fn a_collapsed_arm_is_labelled_in_both_charts_and_told_in_words() {
-        let mut study = example::study();
-        let of_arm = |run: &&mut Run| (&*run.method, &*run.variant) == ("byol", "crop_only");
-        study.runs.iter_mut().filter(of_arm).for_each(|run| run.verdict = Some(Verdict::Collapsed));
-        for chart in [levels(&study, &study.metrics[0]), drops(&study, &study.metrics[0])] {
-            let svg = chart.svg.inline("");
-            assert_eq!(svg.matches(" collapsed</text>").count(), 1, "{svg}");
-            assert!(chart.description.contains(", collapsed)"), "{}", chart.description);
-        }
-    }
-
-    #[test]
-    fn a_long_list_has_its_axis_at_both_ends_and_no_threads() {
-        let mut study = example::study();
-        let more = (0..20).map(|index| Variant { id: format!("v{index}"), ..Variant::default() });
-        study.variants.extend(more);
-        let svg = levels(&study, &study.metrics[0]).svg.inline("");
-        assert_eq!((svg.matches(">80</text>").count(), svg.matches(" thread\"").count()), (2, 0), "{svg}");
-    }
-
-    #[test]
-    fn a_missing_arm_is_named_instead_of_drawn() {
-        let mut study = example::study();
-        study.runs.retain(|run| run.method != "byol" || run.variant != "crop_only");
-        let svg = levels(&study, &study.metrics[0]).svg.inline("");
-        assert!(svg.contains("BYOL missing"));
-        assert_eq!(svg.matches(" seed\"").count(), 21);
-    }
-
-    #[test]
-    fn files_are_the_same_every_time_and_draw_text_without_the_machines_fonts() {
-        let study = example::study();
-        let drawn = |study: &Study| -> Vec<(&str, String, Vec<u8>)> {
-            files(study).unwrap().into_iter().map(|file| (file.name, file.svg, file.png)).collect()
-        };
-        let first = drawn(&study);
-        assert_eq!(first.iter().map(|file| file.0).collect::<Vec<_>>(), ["charts", "curves"]);
-        assert_eq!(first, drawn(&study));
-        let mut silent = study.clone();
-        silent.title = String::new();
-        for (with, without) in first.iter().zip(drawn(&silent)) {
-            assert_ne!(with.2, without.2, "the title draws nothing in {}", with.0);
-        }
-    }
 }

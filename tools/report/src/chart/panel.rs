@@ -1,9 +1,10 @@
 //! A panel: one row per method in each variant, a dot per seed, a bar at the mean, values along the right edge.
 
+use super::Look;
 use super::axis::Axis;
 use super::svg::{Anchor, Svg};
 use crate::statistics::Sample;
-use crate::text::{number, wrap};
+use crate::text::{number, shortened, wrap};
 
 /// Width of a panel in pixels at its natural size: readable side by side on a screen, one above the other on a phone.
 pub const WIDTH: f64 = 470.0;
@@ -17,6 +18,9 @@ const MOST_IN_SIGHT: usize = 10;
 /// Of the 12-pixel font that labels are set in, with some slack.
 const CHARACTER: f64 = 7.3;
 const LABEL_CHARACTERS: usize = 16;
+/// Of what stands to the right of a row; of its name at least so much is left.
+const VALUE_CHARACTERS: usize = 30;
+const LEAST_NAME: usize = 6;
 
 /// What a panel shows.
 pub struct Panel {
@@ -42,8 +46,8 @@ pub struct Group {
 
 /// One method in it.
 pub struct Row {
-    /// Index of the method's colour.
-    pub color: usize,
+    /// Of the method.
+    pub look: Look,
     pub label: String,
     pub sample: Sample,
     /// Of the mean, where it is to be shown.
@@ -64,10 +68,15 @@ pub enum Mark {
 }
 
 impl Group {
+    /// Its label, wrapped; of a word that no line holds, the beginning.
+    fn lines(&self) -> Vec<String> {
+        let lines = wrap(&self.label, LABEL_CHARACTERS);
+        lines.iter().map(|line| shortened(line, LABEL_CHARACTERS + 6)).collect()
+    }
+
     /// Of its rows, or of its label where that is higher.
     fn height(&self) -> f64 {
-        let lines = wrap(&self.label, LABEL_CHARACTERS).len();
-        (self.rows.len() as f64 * ROW).max(lines as f64 * LINE)
+        (self.rows.len() as f64 * ROW).max(self.lines().len() as f64 * LINE)
     }
 
     /// Where the middles of its rows are, in a group that begins at `top`.
@@ -81,9 +90,12 @@ impl Panel {
     /// `SimCLR 37.2 collapsed`; a study of one method need not repeat its name.
     fn label_of(&self, row: &Row) -> String {
         let value = row.sample.mean().map_or("missing".to_string(), number);
+        let rest = format!("{value} {}", row.note);
+        // What is known of it is worth more room than its name.
+        let room = VALUE_CHARACTERS.saturating_sub(rest.chars().count()).max(LEAST_NAME);
         let alone = self.groups.iter().all(|group| group.rows.len() == 1);
-        let name = if alone { "" } else { &row.label };
-        format!("{name} {value} {}", row.note).trim().to_string()
+        let name = if alone { String::new() } else { shortened(&row.label, room) };
+        shortened(format!("{name} {rest}").trim(), VALUE_CHARACTERS)
     }
 
     fn is_list(&self) -> bool {
@@ -99,10 +111,10 @@ impl Panel {
 
     /// Left and right edge of the plot.
     fn edges(&self) -> (f64, f64) {
-        let label = self.groups.iter().flat_map(|group| wrap(&group.label, LABEL_CHARACTERS));
-        let left = label.map(|line| line.chars().count()).max().unwrap_or(0).min(LABEL_CHARACTERS + 6);
+        let label = self.groups.iter().flat_map(Group::lines);
+        let left = label.map(|line| line.chars().count()).max().unwrap_or(0);
         let rows = self.groups.iter().flat_map(|group| &group.rows);
-        let right = rows.map(|row| self.label_of(row).chars().count() + 2).max().unwrap_or(0).min(30);
+        let right = rows.map(|row| self.label_of(row).chars().count() + 2).max().unwrap_or(0);
         (left as f64 * CHARACTER + 14.0, WIDTH - right as f64 * CHARACTER)
     }
 
@@ -122,7 +134,7 @@ impl Panel {
         }
         let mut y = top + GROUP_GAP / 2.0;
         for group in &self.groups {
-            let lines = wrap(&group.label, LABEL_CHARACTERS);
+            let lines = group.lines();
             let middle = y + group.height() / 2.0;
             let first = middle - (lines.len() as f64 - 1.0) * LINE / 2.0 + 4.0;
             for (index, line) in lines.iter().enumerate() {
@@ -130,9 +142,8 @@ impl Panel {
             }
             for (row, place) in group.rows.iter().zip(group.places(y)) {
                 row.draw(&mut svg, &axis, place, &group.label);
-                let class =
-                    if row.sample.n() > 0 { format!("fill{} value", row.color) } else { "tick".into() };
-                svg.text(&class, (right + 8.0, place + 4.0), Anchor::Start, &self.label_of(row));
+                let class = if row.sample.n() > 0 { "value" } else { "tick" };
+                svg.text(class, (right + 8.0, place + 4.0), Anchor::Start, &self.label_of(row));
             }
             y += group.height() + GROUP_GAP;
         }
@@ -158,7 +169,11 @@ impl Panel {
         for (index, (value, label)) in self.levels.iter().enumerate() {
             let (x, y) = (axis.at(*value), 56.0 + index as f64 * 15.0);
             svg.line("level", (x, y + 3.0), (x, bottom));
-            svg.text("tick", (x - 3.0, y), Anchor::Start, label);
+            // To the side on which there is room.
+            match x < WIDTH / 2.0 {
+                true => svg.text("tick", (x - 3.0, y), Anchor::Start, label),
+                false => svg.text("tick", (x + 3.0, y), Anchor::End, label),
+            }
         }
     }
 
@@ -177,22 +192,20 @@ impl Panel {
         class: &str,
         value: impl Fn(&Row) -> Option<f64>,
     ) {
-        let mut lines: Vec<(usize, Vec<(f64, f64)>)> = Vec::new();
+        // Every group has a row for every method, in the same order.
+        let mut lines: Vec<(Look, Vec<(f64, f64)>)> = Vec::new();
         let mut y = top + GROUP_GAP / 2.0;
         for group in &self.groups {
-            for (row, place) in group.rows.iter().zip(group.places(y)) {
-                if let Some(value) = value(row) {
-                    let place = (axis.at(value), place);
-                    match lines.iter_mut().find(|(color, _)| *color == row.color) {
-                        Some((_, places)) => places.push(place),
-                        None => lines.push((row.color, vec![place])),
-                    }
+            for (index, (row, place)) in group.rows.iter().zip(group.places(y)).enumerate() {
+                if lines.len() == index {
+                    lines.push((row.look, Vec::new()));
                 }
+                lines[index].1.extend(value(row).map(|value| (axis.at(value), place)));
             }
             y += group.height() + GROUP_GAP;
         }
-        for (color, places) in lines.iter().filter(|(_, places)| places.len() > 1) {
-            svg.polyline(&format!("stroke{color} {class}"), places, "");
+        for (look, places) in lines.iter().filter(|(_, places)| places.len() > 1) {
+            svg.polyline(&format!("{} {class}", look.line()), places, "");
         }
     }
 
@@ -209,14 +222,14 @@ impl Panel {
                 Mark::Published => svg.circle("keypublished", place, 4.6, ""),
             }
             svg.text("tick", (x + 16.0, y), Anchor::Start, text);
-            x += 30.0 + text.chars().count() as f64 * 6.7;
+            x += 36.0 + text.chars().count() as f64 * 6.7;
         }
     }
 }
 
 impl Row {
     fn draw(&self, svg: &mut Svg, axis: &Axis, y: f64, variant: &str) {
-        let color = self.color;
+        let color = self.look.color;
         let hint = |what: &str, value: f64| format!("{}, {variant}, {what}: {}", self.label, number(value));
         if let Some((low, high)) = self.interval {
             let (from, to) = (axis.at(low), axis.at(high));

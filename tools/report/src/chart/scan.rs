@@ -6,10 +6,10 @@ use super::axis::Axis;
 use super::labels::apart;
 use super::panel::WIDTH;
 use super::svg::{Anchor, Svg};
-use super::{Chart, color};
+use super::{Chart, Look};
 use crate::data::{Method, Metric, Study, Variant};
 use crate::statistics::{Sample, level};
-use crate::text::number;
+use crate::text::{number, shortened};
 
 /// Fewer values are a comparison, not a curve.
 const LEAST_VALUES: usize = 3;
@@ -17,6 +17,7 @@ const HEIGHT: f64 = 330.0;
 const TOP: f64 = 58.0;
 const BOTTOM: f64 = HEIGHT - 58.0;
 const LEFT: f64 = 40.0;
+const LONGEST_NAME: usize = 16;
 
 /// Arms that differ in the number that they give to one key.
 #[derive(Debug, PartialEq)]
@@ -103,7 +104,7 @@ fn draw(study: &Study, metric: &Metric, scan: &Scan<'_>) -> Chart {
     };
     let lines: Vec<Line<'_>> = study.methods.iter().map(line).collect();
     let longest = study.methods.iter().map(|method| method.label.chars().count()).max().unwrap_or(0);
-    let right = WIDTH - ((longest + 10) as f64 * 6.8).min(170.0);
+    let right = WIDTH - (longest.clamp(8, LONGEST_NAME) + 6) as f64 * 7.3 - 20.0;
     let values: Vec<f64> = scan.arms.iter().map(|(value, ..)| *value).collect();
     let across = places(&values, LEFT + 12.0, right - 12.0);
     let all = lines.iter().flat_map(|line| line.samples.iter().flat_map(|sample| &sample.values));
@@ -111,7 +112,7 @@ fn draw(study: &Study, metric: &Metric, scan: &Scan<'_>) -> Chart {
     let along = Axis::covering(all.chain([0.0]), 5.0, BOTTOM, TOP);
 
     let mut svg = Svg::new(WIDTH, HEIGHT);
-    svg.text("title", (0.0, 16.0), Anchor::Start, &format!("Accuracy over {}", scan.key));
+    svg.text("title", (0.0, 16.0), Anchor::Start, &format!("{} over {}", metric.measure.title(), scan.key));
     let others = if scan.others.is_empty() { String::new() } else { format!(", {}", scan.others.join(", ")) };
     let subtitle = format!("{}, n = {}{others}", metric.label, study.seeds_behind());
     svg.text("soft", (0.0, 35.0), Anchor::Start, &subtitle.chars().take(76).collect::<String>());
@@ -129,9 +130,9 @@ fn draw(study: &Study, metric: &Metric, scan: &Scan<'_>) -> Chart {
         "tick",
         (0.0, HEIGHT - 4.0),
         Anchor::Start,
-        "line: mean; dots: seeds; \u{d7}: collapsed; dashed: baseline",
+        "line: mean; dots: seeds; \u{d7}: not healthy; dashed: baseline",
     );
-    Chart { svg, description: describe(metric, scan, &lines) }
+    Chart { svg, description: describe(study, metric, scan, &lines) }
 }
 
 /// The values below their places, as many as have room.
@@ -149,7 +150,8 @@ fn draw_values(svg: &mut Svg, scan: &Scan<'_>, across: &[f64]) {
 
 impl Line<'_> {
     fn draw(&self, svg: &mut Svg, study: &Study, scan: &Scan<'_>, across: &[f64], along: &Axis, right: f64) {
-        let color = color(study, &self.method.id);
+        let look = Look::of(study, &self.method.id);
+        let color = look.color;
         if let Some(baseline) = self.baseline {
             let y = along.at(baseline);
             svg.polyline(&format!("stroke{color} pairs"), &[(LEFT, y), (right, y)], "");
@@ -174,34 +176,35 @@ impl Line<'_> {
                 }
             }
         }
-        svg.polyline(&format!("stroke{color} scan"), &means, &self.method.label);
+        svg.polyline(&format!("{} scan", look.line()), &means, &self.method.label);
     }
 }
 
 /// At the end of each line its method, and beside the dashed ones that they are the baseline's.
 fn draw_names(svg: &mut Svg, study: &Study, lines: &[Line<'_>], along: &Axis, right: f64) {
-    let mut names: Vec<(usize, f64, String)> = Vec::new();
+    let mut names: Vec<(Look, f64, String)> = Vec::new();
     for line in lines {
-        let color = color(study, &line.method.id);
+        let look = Look::of(study, &line.method.id);
         let last = line.samples.iter().rev().find_map(Sample::mean);
-        names.extend(
-            last.map(|mean| (color, along.at(mean), format!("{} {}", line.method.label, number(mean)))),
-        );
+        let name = shortened(&line.method.label, LONGEST_NAME);
+        names.extend(last.map(|mean| (look, along.at(mean), format!("{name} {}", number(mean)))));
         let baseline = line.baseline;
-        names.extend(baseline.map(|mean| (color, along.at(mean), format!("baseline {}", number(mean)))));
+        names.extend(baseline.map(|mean| (look, along.at(mean), format!("baseline {}", number(mean)))));
     }
     let ends: Vec<f64> = names.iter().map(|(_, end, _)| *end).collect();
-    for ((color, _, name), place) in names.iter().zip(apart(&ends, 14.0, TOP, BOTTOM)) {
-        svg.text(&format!("fill{color} value"), (right + 6.0, place + 4.0), Anchor::Start, name);
+    for ((look, _, name), place) in names.iter().zip(apart(&ends, 14.0, TOP, BOTTOM)) {
+        look.name(svg, "value", (right + 5.0, place), name);
     }
 }
 
-fn describe(metric: &Metric, scan: &Scan<'_>, lines: &[Line<'_>]) -> String {
-    let mut text = format!("Accuracy by {} over {}.", metric.label, scan.key);
+fn describe(study: &Study, metric: &Metric, scan: &Scan<'_>, lines: &[Line<'_>]) -> String {
+    let mut text = format!("{} by {} over {}.", metric.measure.title(), metric.label, scan.key);
     for line in lines {
-        let values = scan.arms.iter().zip(&line.samples).map(|((_, value, _), sample)| match sample.mean() {
-            Some(mean) => format!("{value}: {} %", number(mean)),
-            None => format!("{value}: missing"),
+        let values = scan.arms.iter().zip(&line.samples).map(|((_, value, variant), sample)| {
+            let Some(mean) = sample.mean() else { return format!("{value}: missing") };
+            let health = study.unhealthy(&line.method.id, &variant.id);
+            let health = health.map_or(String::new(), |found| format!(" ({})", found.text()));
+            format!("{value}: {} %{health}", number(mean))
         });
         text.push_str(&format!(" {}: {}.", line.method.label, values.collect::<Vec<_>>().join(", ")));
         if let Some(baseline) = line.baseline {
@@ -282,9 +285,11 @@ mod tests {
         let svg = charts[0].svg.inline("");
         let count = |text: &str| svg.matches(text).count();
         assert_eq!((count(" seed\""), count(" mean\""), count(">\u{d7}</text>")), (18, 6, 2));
-        assert!(svg.contains("baseline 99.1"), "{svg}");
+        assert!(svg.contains("baseline 99.1") && svg.contains("\u{d7}: not healthy;"), "{svg}");
         assert!(
-            charts[0].description.contains("BYOL: 1: 48.3 %, 2: 49.8 %, 3: 51.2 %. Its baseline: 63.7 %.")
+            charts[0]
+                .description
+                .contains("BYOL: 1: 48.3 %, 2: 49.8 %, 3: 51.2 % (collapsed). Its baseline: 63.7 %.")
         );
     }
 }

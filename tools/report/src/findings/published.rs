@@ -2,65 +2,48 @@
 //! are others.
 
 use super::{Findings, Reader, quoted};
-use crate::data::Variant;
+use crate::data::{Method, Variant};
+use crate::statistics::{Direction, ROUNDING};
 use crate::text::{join, percent};
 
 impl Reader<'_> {
     /// Adds what of the published directions shows here too, and what does not.
     pub(super) fn against_published(&self, findings: &mut Findings) {
-        if self.study.reference.is_none() {
-            return;
-        }
         self.who_loses_more(findings);
         self.order_at_the_baseline(findings);
-        self.order_of_variants(findings);
+        for method in &self.study.methods {
+            self.order_of_variants(method, findings);
+        }
     }
 
     fn who_loses_more(&self, findings: &mut Findings) {
-        for (left, right) in self.pairs() {
-            let (mut agree, mut other) = (Vec::new(), Vec::new());
+        for (more, less) in self.pairs().into_iter().flat_map(|(left, right)| [(left, right), (right, left)])
+        {
+            let mut agree = Vec::new();
             for variant in self.compared() {
-                let published =
-                    [left, right].map(|method| self.study.reference_drop(&method.id, &variant.id));
-                let [Some(of_left), Some(of_right)] = published else { continue };
-                let ours = self.drop(left, &variant.id).paired_minus(&self.drop(right, &variant.id));
-                if ours.n() == 0 || of_left == of_right {
+                let published = |method: &Method| self.study.published_drop(&method.id, &variant.id);
+                let Some((of_more, of_less)) = published(more).zip(published(less)) else { continue };
+                if of_more - of_less < ROUNDING {
                     continue;
                 }
-                let same = ours.common_sign() == if of_left > of_right { 1 } else { -1 };
-                let (more, less) = if of_left > of_right { (left, right) } else { (right, left) };
-                let claim = (more.label.clone(), less.label.clone());
-                if same {
-                    agree.push((variant, claim))
-                } else {
-                    other.push((variant, claim, ours.common_sign()))
+                let ours = self.drop(more, &variant.id).paired_minus(&self.drop(less, &variant.id));
+                match here(ours.direction()) {
+                    Here::AsPublished => agree.push(quoted(variant)),
+                    Here::Unknown => {}
+                    Here::Contrary(how) => findings.does_not_hold.push(format!(
+                        "Published: {} loses more than {} with {}; {how}.",
+                        more.label,
+                        less.label,
+                        quoted(variant)
+                    )),
                 }
             }
-            if let Some((_, (more, less))) = agree.first() {
-                let names = |wanted: &String| -> Vec<String> {
-                    agree
-                        .iter()
-                        .filter(|(_, (more, _))| more == wanted)
-                        .map(|(variant, _)| quoted(variant))
-                        .collect()
-                };
+            if !agree.is_empty() {
                 findings.holds.push(format!(
-                    "{more} loses more than {less} with {}, as published.",
-                    join(&names(more))
-                ));
-                if !names(less).is_empty() {
-                    let variants = join(&names(less));
-                    findings
-                        .holds
-                        .push(format!("{less} loses more than {more} with {variants}, as published."));
-                }
-            }
-            for (variant, (more, less), sign) in other {
-                let here =
-                    if sign == 0 { "here the seeds disagree" } else { "here it is the other way round" };
-                findings.does_not_hold.push(format!(
-                    "Published: {more} loses more than {less} with {}; {here}.",
-                    quoted(variant)
+                    "{} loses more than {} with {}, as published.",
+                    more.label,
+                    less.label,
+                    join(&agree)
                 ));
             }
         }
@@ -68,68 +51,103 @@ impl Reader<'_> {
 
     fn order_at_the_baseline(&self, findings: &mut Findings) {
         let baseline = &*self.study.baseline;
+        let published = |method: &Method| Some(self.study.published(&method.id, baseline)?.percent);
         for (left, right) in self.pairs() {
-            let published = [left, right].map(|method| self.study.reference_percent(&method.id, baseline));
-            let [Some(of_left), Some(of_right)] = published else { continue };
+            let Some((of_left, of_right)) = published(left).zip(published(right)) else { continue };
             if of_left == of_right {
                 continue;
             }
             let (first, second) = if of_left > of_right { (left, right) } else { (right, left) };
-            let (ours_first, ours_second) = (self.level(first, baseline), self.level(second, baseline));
-            let (Some(mean_first), Some(mean_second)) = (ours_first.mean(), ours_second.mean()) else {
-                continue;
-            };
-            let levels =
-                format!("{} {}, {} {}", first.label, percent(mean_first), second.label, percent(mean_second));
-            if ours_first.paired_minus(&ours_second).common_sign() == 1 {
-                findings.holds.push(format!(
+            let [of_first, of_second] = [first, second].map(|method| self.level(method, baseline));
+            let apart = of_first.paired_minus(&of_second);
+            let means = [of_first, of_second].map(|level| level.of_the_seeds_of(&apart).mean().map(percent));
+            let [Some(ours_first), Some(ours_second)] = means else { continue };
+            let levels = format!("{} {ours_first}, {} {ours_second}", first.label, second.label);
+            match here(apart.direction()) {
+                Here::AsPublished => findings.holds.push(format!(
                     "{} is ahead of {} at the baseline, as published ({levels}).",
                     first.label, second.label
-                ));
-            } else {
-                findings.does_not_hold.push(format!(
-                    "Published: {} ahead of {} at the baseline; not here ({levels}).",
+                )),
+                Here::Unknown => {}
+                Here::Contrary(how) => findings.does_not_hold.push(format!(
+                    "Published: {} ahead of {} at the baseline; {how} ({levels}).",
                     first.label, second.label
-                ));
+                )),
             }
         }
     }
 
-    /// Of each method, neighbours in the published order of its variants against the same two here.
-    fn order_of_variants(&self, findings: &mut Findings) {
-        for method in &self.study.methods {
-            let published = |variant: &Variant| self.study.reference_drop(&method.id, &variant.id);
-            let mut order: Vec<(f64, &Variant)> = self
-                .compared()
-                .filter(|variant| self.drop(method, &variant.id).n() > 0)
-                .filter_map(|variant| Some((published(variant)?, variant)))
-                .collect();
-            order.sort_by(|left, right| left.0.total_cmp(&right.0));
-            let mut all_hold = order.len() > 1;
-            for pair in order.windows(2).filter(|pair| pair[0].0 < pair[1].0) {
-                let [(_, milder), (_, harder)] = [pair[0], pair[1]];
-                let ours = self.drop(method, &harder.id).paired_minus(&self.drop(method, &milder.id));
-                let here = match ours.common_sign() {
-                    1 => continue,
-                    -1 => "here it is the other way round",
-                    _ => "here the seeds disagree",
-                };
-                all_hold = false;
-                findings.does_not_hold.push(format!(
-                    "Published: {} loses more with {} than with {}; {here}.",
-                    method.label,
-                    quoted(harder),
-                    quoted(milder)
-                ));
-            }
-            if all_hold {
-                let names: Vec<String> = order.iter().map(|(_, variant)| quoted(variant)).collect();
-                let label = &method.label;
-                findings.holds.push(format!(
-                    "{label}'s drops stand in the published order: {}, the largest.",
-                    names.join(", ")
-                ));
+    /// Neighbours in the published order of a method's variants, against the same two here. Variants of which the same drop was
+    /// published have one place in it.
+    fn order_of_variants(&self, method: &Method, findings: &mut Findings) {
+        let published = |variant: &Variant| self.study.published_drop(&method.id, &variant.id);
+        let mut order: Vec<(f64, &Variant)> = self
+            .compared()
+            .filter(|variant| self.drop(method, &variant.id).n() > 0)
+            .filter_map(|variant| Some((published(variant)?, variant)))
+            .collect();
+        order.sort_by(|left, right| left.0.total_cmp(&right.0));
+        let places: Vec<&[(f64, &Variant)]> =
+            order.chunk_by(|left, right| right.0 - left.0 < ROUNDING).collect();
+        let mut all_hold = places.len() > 1;
+        for pair in places.windows(2) {
+            for (_, milder) in pair[0] {
+                for (_, harder) in pair[1] {
+                    all_hold &= self.costs_more(method, harder, milder, findings);
+                }
             }
         }
+        if all_hold {
+            let place = |place: &&[(f64, &Variant)]| {
+                join(&place.iter().map(|(_, variant)| quoted(variant)).collect::<Vec<_>>())
+            };
+            findings.holds.push(format!(
+                "{}'s drops stand in the published order: {}, the largest.",
+                method.label,
+                places.iter().map(place).collect::<Vec<_>>().join(", ")
+            ));
+        }
+    }
+
+    /// Whether `harder` costs the method more than `milder` in every seed. Where it does not, that is told.
+    fn costs_more(
+        &self,
+        method: &Method,
+        harder: &Variant,
+        milder: &Variant,
+        findings: &mut Findings,
+    ) -> bool {
+        let ours = self.drop(method, &harder.id).paired_minus(&self.drop(method, &milder.id));
+        let shown = here(ours.direction());
+        if let Here::Contrary(how) = shown {
+            findings.does_not_hold.push(format!(
+                "Published: {} loses more with {} than with {}; {how}.",
+                method.label,
+                quoted(harder),
+                quoted(milder)
+            ));
+        }
+        shown == Here::AsPublished
+    }
+}
+
+/// How the study stands to a published direction.
+#[derive(PartialEq)]
+enum Here {
+    AsPublished,
+    /// No seed tells.
+    Unknown,
+    /// In words.
+    Contrary(&'static str),
+}
+
+/// By the side of zero of what was published to be above it.
+fn here(ours: Direction) -> Here {
+    match ours {
+        Direction::Above => Here::AsPublished,
+        Direction::Absent => Here::Unknown,
+        Direction::Equal => Here::Contrary("here the two are equal"),
+        Direction::Mixed => Here::Contrary("here the seeds disagree"),
+        Direction::Below => Here::Contrary("here it is the other way round"),
     }
 }

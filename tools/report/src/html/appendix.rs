@@ -60,7 +60,7 @@ fn differences(study: &Study) -> String {
     let table = |left: &&str| {
         let of_left = study.differences.iter().filter(|difference| difference.left == **left);
         format!(
-            "<div class=\"wide\"><table class=\"first\"><thead><tr><th scope=\"col\">arm</th><th scope=\"col\">key</th><th scope=\"col\">{}</th>\
+            "<div class=\"wide\" tabindex=\"0\"><table class=\"first\"><thead><tr><th scope=\"col\">arm</th><th scope=\"col\">key</th><th scope=\"col\">{}</th>\
              <th scope=\"col\">this arm</th></tr></thead>{}</table></div>\n",
             escape(left),
             of_left.map(arm_rows).collect::<String>()
@@ -92,7 +92,7 @@ fn runs(study: &Study) -> String {
     let heads: String = study
         .metrics
         .iter()
-        .map(|metric| format!("<th class=\"n\">{}, %</th>", escape(&metric.label)))
+        .map(|metric| format!("<th class=\"n\" scope=\"col\">{}, %</th>", escape(&metric.label)))
         .collect();
     let mut rows = String::new();
     for run in &study.runs {
@@ -120,8 +120,8 @@ fn runs(study: &Study) -> String {
         ));
     }
     format!(
-        "<details id=\"runs\"><summary>All {} runs</summary>\n<div class=\"wide\"><table><thead><tr><th>method</th><th>variant</th><th class=\"n\">seed</th>{heads}\
-         <th>state</th><th>representation</th><th class=\"n\">training</th><th>started</th><th>ended</th><th>fingerprint</th></tr></thead><tbody>{rows}</tbody></table></div></details>\n",
+        "<details id=\"runs\"><summary>All {} runs</summary>\n<div class=\"wide\" tabindex=\"0\"><table><thead><tr><th scope=\"col\">method</th><th scope=\"col\">variant</th><th class=\"n\" scope=\"col\">seed</th>{heads}\
+         <th scope=\"col\">state</th><th scope=\"col\">representation</th><th class=\"n\" scope=\"col\">training</th><th scope=\"col\">started</th><th scope=\"col\">ended</th><th scope=\"col\">fingerprint</th></tr></thead><tbody>{rows}</tbody></table></div></details>\n",
         study.runs.len()
     )
 }

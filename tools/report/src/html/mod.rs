@@ -5,7 +5,7 @@ mod curves;
 mod tables;
 mod views;
 
-use crate::chart::{self, COLORS, Chart, SHARED_STYLE};
+use crate::chart::{self, COLORS, Chart, Look, SHARED_STYLE};
 use crate::data::Study;
 use crate::findings::{Findings, findings};
 use crate::text::{duration, escape, seeds};
@@ -114,7 +114,6 @@ fn findings_section(study: &Study, found: &Findings) -> String {
         let items: String = items.iter().map(|item| format!("<li>{}</li>\n", escape(item))).collect();
         format!("<div class=\"{class}\"><h3>{title}</h3>\n<ul>{items}</ul></div>\n")
     };
-    let notes: Vec<String> = found.notes.iter().chain(&study.remarks).cloned().collect();
     let source = study.reference.as_ref().map_or(String::new(), |reference| {
         format!(
             "<p class=\"note\">Published: {}. Another data set at another scale: directions can be compared, levels cannot.</p>\n",
@@ -125,14 +124,13 @@ fn findings_section(study: &Study, found: &Findings) -> String {
         "<section id=\"findings\"><h2>What holds, and what does not</h2>\n{source}<div class=\"findings\">\n{}{}{}</div></section>\n",
         list("holds", "As published", &found.holds),
         list("fails", "Not as published", &found.does_not_hold),
-        list("mind", "To keep in mind", &notes)
+        list("mind", "To keep in mind", &found.notes)
     )
 }
 
 fn legend(study: &Study) -> String {
     let methods = study.methods.iter().map(|method| {
-        let color = chart::color(study, &method.id);
-        format!("<span><span class=\"swatch back{color}\"></span>{}</span>", escape(&method.label))
+        format!("<span>{}{}</span>", Look::of(study, &method.id).swatch(), escape(&method.label))
     });
     format!("<p class=\"legend\">{}</p>\n", methods.collect::<String>())
 }
@@ -197,7 +195,20 @@ mod tests {
         let page = page(&study);
         assert_eq!(page.matches("<svg").count(), page.matches("role=\"img\" aria-label=\"").count());
         assert!(!page.contains("aria-label=\"\""));
-        assert!(page.contains("alt=\"Contact sheet of baseline: two stripes\""));
+        assert!(page.contains("alt=\"Contact sheet of baseline (BYOL): two stripes\""));
+    }
+
+    #[test]
+    fn every_head_of_a_table_says_of_what_and_every_wide_table_can_be_scrolled_by_keys() {
+        let page = page(&example::study());
+        assert_eq!(
+            page.matches("<th").count() - page.matches("<thead").count(),
+            page.matches(" scope=\"").count()
+        );
+        assert_eq!(
+            page.matches("class=\"wide\"").count(),
+            page.matches("class=\"wide\" tabindex=\"0\"").count()
+        );
     }
 
     #[test]

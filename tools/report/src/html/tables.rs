@@ -1,23 +1,21 @@
 //! The numbers behind the charts: levels with their ranges, and drops beside the published ones.
 
-use crate::chart::color;
+use crate::chart::Look;
 use crate::data::{Method, Metric, Study};
 use crate::statistics::{Sample, difference_of_drops, drop, interval, level, random_level};
 use crate::text::{escape, number};
 
 pub fn section(study: &Study) -> String {
-    if study.metrics.is_empty() {
-        return String::new();
-    }
+    let Some(metric) = study.main_metric() else { return String::new() };
     let mut html = String::from("<section id=\"tables\"><h2>The numbers</h2>\n");
     html.push_str(&format!(
         "<p class=\"note\">Mean over seeds (n = {}), with the range beneath, and of drops the {:.0}\u{a0}% bootstrap interval where at least {} paired seeds give one. \
-         A drop is the baseline's accuracy minus the variant's under the same seed.</p>\n",
+         A drop is what the baseline has above the variant under the same seed.</p>\n",
         study.seeds_behind(),
         interval::CONFIDENCE * 100.0,
         interval::LEAST_SEEDS
     ));
-    html.push_str("<h3>Accuracy, %</h3>\n");
+    html.push_str(&format!("<h3>{}, %</h3>\n", metric.measure.title()));
     html.push_str(&levels(study));
     html.push_str("<h3>Drop from the baseline, points</h3>\n");
     html.push_str(&drops(study));
@@ -33,9 +31,9 @@ pub fn section(study: &Study) -> String {
 fn head(study: &Study, below: &[String]) -> String {
     let methods = study.methods.iter().map(|method| {
         format!(
-            "<th class=\"g\" scope=\"colgroup\" colspan=\"{}\"><span class=\"swatch back{}\"></span>{}</th>",
+            "<th class=\"g\" scope=\"colgroup\" colspan=\"{}\">{}{}</th>",
             below.len(),
-            color(study, &method.id),
+            Look::of(study, &method.id).swatch(),
             escape(&method.label)
         )
     });
@@ -44,7 +42,7 @@ fn head(study: &Study, below: &[String]) -> String {
     });
     let below: String = below.collect();
     format!(
-        "<thead><tr><th></th>{}</tr>\n<tr><th scope=\"col\">variant</th>{}</tr></thead>\n",
+        "<thead><tr><td></td>{}</tr>\n<tr><th scope=\"col\">variant</th>{}</tr></thead>\n",
         methods.collect::<String>(),
         below.repeat(study.methods.len())
     )
@@ -88,7 +86,7 @@ fn row(label: &str, cells: &str) -> String {
 
 fn table(study: &Study, labels: &[String], rows: &str) -> String {
     format!(
-        "<div class=\"wide\"><table class=\"first\">{}<tbody>{rows}</tbody></table></div>\n",
+        "<div class=\"wide\" tabindex=\"0\"><table class=\"first\">{}<tbody>{rows}</tbody></table></div>\n",
         head(study, labels)
     )
 }
@@ -100,9 +98,9 @@ fn levels(study: &Study) -> String {
         let of = |method: &Method| {
             let cells = cells(study, |metric| level(study, &metric.id, &method.id, &variant.id));
             match study.condition(&method.id, &variant.id) {
-                // Beside the first of the method's numbers.
+                // Below the first of the method's numbers.
                 Some(condition) => {
-                    cells.replacen("<br>", &format!(" <small class=\"bad\">{condition}</small><br>"), 1)
+                    cells.replacen("<br>", &format!("<br><small class=\"bad\">{condition}</small><br>"), 1)
                 }
                 None => cells,
             }
@@ -138,7 +136,7 @@ fn drops(study: &Study) -> String {
                 })
                 .collect();
             if published {
-                let drop = study.reference_drop(&method.id, &variant.id);
+                let drop = study.published_drop(&method.id, &variant.id);
                 cells.push_str(&format!("<td class=\"n\">{}</td>", drop.map_or("\u{2013}".into(), number)));
             }
             cells
@@ -166,7 +164,7 @@ fn differences(study: &Study) -> String {
         }
     }
     let table = format!(
-        "<div class=\"wide\"><table class=\"first\"><thead><tr><th scope=\"col\">variant</th>{}</tr></thead><tbody>{}</tbody></table></div>\n",
+        "<div class=\"wide\" tabindex=\"0\"><table class=\"first\"><thead><tr><th scope=\"col\">variant</th>{}</tr></thead><tbody>{}</tbody></table></div>\n",
         heads.collect::<String>(),
         rows.concat()
     );
@@ -192,7 +190,7 @@ mod tests {
         let html = section(&study);
         // Two metrics of eight arms and one untrained encoder for each of two methods, six drops, three differences.
         assert_eq!(html.matches("n\u{a0}=\u{a0}3").count(), 2 * (8 + 2 + 6 + 3));
-        assert_eq!(html.matches("51.2 <small class=\"bad\">collapsed</small>").count(), 1, "{html}");
+        assert_eq!(html.matches("51.2<br><small class=\"bad\">collapsed</small>").count(), 1, "{html}");
         assert_eq!(html.matches("class=\"bad\"").count(), 1);
     }
 

@@ -6,7 +6,7 @@ use base64::engine::general_purpose::STANDARD;
 use crate::data::{Sheet, Study};
 use crate::text::{escape, join};
 
-/// More sheets than these are folded away, all but the first.
+/// More sheets than these are folded away, all but the first two.
 const MOST_OPEN: usize = 8;
 /// Longer lists of arms are counted instead.
 const MOST_NAMED: usize = 8;
@@ -57,21 +57,15 @@ fn figure(study: &Study, sheet: &Sheet) -> String {
     )
 }
 
-/// The arms of a sheet: variants, with the methods behind them where other methods saw something else.
+/// The arms of a sheet: variants, with the methods behind them where not all methods saw it.
 fn names(study: &Study, sheet: &Sheet) -> Vec<String> {
-    let methods_of = |sheet: &Sheet, variant: &str| -> Vec<String> {
-        sheet.arms.iter().filter(|(_, of)| of == variant).map(|(method, _)| method.clone()).collect()
-    };
     let name = |variant: &String| {
         let label = study.variant_label(variant).to_string();
-        let methods = methods_of(sheet, variant);
-        let others =
-            study.sheets.iter().any(|other| other != sheet && !methods_of(other, variant).is_empty());
-        if !others {
+        let arms = sheet.arms.iter().filter(|(_, of)| of == variant);
+        let methods: Vec<String> = arms.map(|(method, _)| study.method_label(method).to_string()).collect();
+        if methods.len() == study.methods.len() {
             return label;
         }
-        let methods: Vec<String> =
-            methods.iter().map(|method| study.method_label(method).to_string()).collect();
         format!("{label} ({})", join(&methods))
     };
     let mut variants: Vec<String> = Vec::new();
@@ -80,7 +74,7 @@ fn names(study: &Study, sheet: &Sheet) -> Vec<String> {
             variants.push(variant.clone());
         }
     }
-    if variants.len() > 1 && variants.len() == study.variants.len() && study.sheets.len() == 1 {
+    if variants.len() > 1 && sheet.arms.len() == study.methods.len() * study.variants.len() {
         return vec![format!("all {} variants", variants.len())];
     }
     let names: Vec<String> = variants.iter().map(name).collect();
@@ -104,7 +98,7 @@ mod tests {
     }
 
     #[test]
-    fn a_caption_names_methods_only_where_they_saw_different_views() {
+    fn a_caption_names_methods_only_where_not_all_of_them_saw_the_views() {
         assert_eq!(
             captions(vec![
                 sheet(&[("byol", "baseline"), ("simclr", "baseline"), ("byol", "crop_only")]),
@@ -116,15 +110,23 @@ mod tests {
 
     #[test]
     fn one_sheet_for_everything_says_so() {
-        let arms = ["baseline", "remove_grayscale", "remove_color", "crop_only"];
-        assert_eq!(captions(vec![sheet(&arms.map(|arm| ("byol", arm)))]), ["all 4 variants"]);
+        let of = |method: &'static str| {
+            ["baseline", "remove_grayscale", "remove_color", "crop_only"].map(|arm| (method, arm))
+        };
+        assert_eq!(captions(vec![sheet(&[of("byol"), of("simclr")].concat())]), ["all 4 variants"]);
+        assert_eq!(
+            captions(vec![sheet(&of("byol"))]),
+            ["baseline (BYOL); remove grayscale (BYOL); remove colour (BYOL); crop only (BYOL)"],
+            "SimCLR has none yet"
+        );
     }
 
     #[test]
     fn a_long_list_of_arms_is_counted_and_stands_in_the_alternative_text() {
         let ids: Vec<String> = (0..12).map(|index| format!("v{index}")).collect();
         let seen: Vec<(&str, &str)> = ids.iter().map(|id| ("byol", &**id)).collect();
-        let study = Study { sheets: vec![sheet(&seen)], ..example::study() };
+        let mut study = Study { sheets: vec![sheet(&seen)], ..example::study() };
+        study.methods.truncate(1);
         let html = section(&study);
         assert!(html.contains("<b>v0</b> <span>also seen by 11 other variants</span>"), "{html}");
         assert!(

@@ -15,7 +15,7 @@ const MARGIN: f64 = 28.0;
 const ROW: f64 = 26.0;
 
 /// Colours of the drawn series: two outputs of the trained network, and one of the untrained.
-const SERIES: [usize; DRAWN] = [0, 1, 6];
+pub(super) const SERIES: [usize; DRAWN] = [0, 1, 6];
 
 /// A chart for each operator.
 pub(super) fn curves(probe: &Probe) -> Vec<Chart> {

@@ -4,7 +4,7 @@ use crate::chart::Chart;
 use crate::html::document;
 use crate::text::escape;
 
-use super::{DRAWN, Probe, ProbeCurve, charts};
+use super::{Probe, ProbeCurve, charts};
 
 /// The whole page.
 pub(super) fn page(probe: &Probe) -> String {
@@ -29,8 +29,7 @@ fn figure(chart: &Chart) -> String {
 }
 
 fn invariance(probe: &Probe) -> String {
-    let swatches = [0, 1, 6];
-    let legend = probe.series.iter().zip(swatches).take(DRAWN).map(|(series, color)| {
+    let legend = probe.series.iter().zip(charts::SERIES).map(|(series, color)| {
         format!("<span><span class=\"swatch back{color}\"></span>{}</span>", escape(&series.label))
     });
     let plots: String =
@@ -58,8 +57,8 @@ fn shortcuts(probe: &Probe) -> String {
     format!(
         "<section id=\"shortcuts\"><h2>What a view gives away</h2>\n<p class=\"note\">Linear probes on frozen embeddings, on images that \
          they were not fitted on: what a network could tell views apart by, short of what they show. The large dot is the trained encoder, \
-         the small one the encoder that the run started from.</p>\n{}<div class=\"wide\"><table><thead><tr><th>quantity</th><th>measure</th>\
-         <th class=\"n\">trained</th><th class=\"n\">untrained</th><th class=\"n\">guessing</th><th>measured on</th></tr></thead>\n<tbody>{}</tbody></table></div></section>\n",
+         the small one the encoder that the run started from.</p>\n{}<div class=\"wide\" tabindex=\"0\"><table><thead><tr><th scope=\"col\">quantity</th><th scope=\"col\">measure</th>\
+         <th class=\"n\" scope=\"col\">trained</th><th class=\"n\" scope=\"col\">untrained</th><th class=\"n\" scope=\"col\">guessing</th><th scope=\"col\">measured on</th></tr></thead>\n<tbody>{}</tbody></table></div></section>\n",
         figure(&charts::shortcuts(&probe.shortcuts)),
         rows.collect::<String>()
     )
@@ -67,8 +66,11 @@ fn shortcuts(probe: &Probe) -> String {
 
 /// All cosines, those that are not drawn too.
 fn table(probe: &Probe) -> String {
-    let head: String =
-        probe.series.iter().map(|series| format!("<th class=\"n\">{}</th>", escape(&series.label))).collect();
+    let head: String = probe
+        .series
+        .iter()
+        .map(|series| format!("<th class=\"n\" scope=\"col\">{}</th>", escape(&series.label)))
+        .collect();
     let row = |label: &str, cosines: &mut dyn Iterator<Item = f64>| {
         let cells: String = cosines.map(|cosine| format!("<td class=\"n\">{cosine:.4}</td>")).collect();
         format!("<tr><th scope=\"row\">{}</th>{cells}</tr>\n", escape(label))
@@ -83,7 +85,7 @@ fn table(probe: &Probe) -> String {
     };
     rows.extend(probe.curves.iter().map(rows_of));
     format!(
-        "<section id=\"numbers\"><h2>The numbers</h2>\n<div class=\"wide\"><table><thead><tr><th>operator</th>{head}</tr></thead>\n<tbody>{rows}</tbody></table></div></section>\n"
+        "<section id=\"numbers\"><h2>The numbers</h2>\n<div class=\"wide\" tabindex=\"0\"><table><thead><tr><th scope=\"col\">operator</th>{head}</tr></thead>\n<tbody>{rows}</tbody></table></div></section>\n"
     )
 }
 
@@ -94,12 +96,19 @@ mod tests {
 
     #[test]
     fn the_page_escapes_names_warns_and_has_every_number() {
-        let page = page(&probe());
+        let probe = probe();
+        let page = page(&probe);
         assert!(page.contains("BYOL &lt;at&gt; step 1200") && !page.contains("<at>"));
         assert!(page.contains("class=\"error\">the untrained network"));
-        // Four strengths, and the row of pairs.
-        assert_eq!(page.matches(".9800</td>").count() + page.matches(".9960</td>").count(), 2);
         assert!(page.contains("judged on 250"));
+        let cosines = probe.curves.iter().flat_map(|curve| curve.cosines.iter().flatten());
+        let table = &page[page.find("id=\"numbers\"").unwrap()..];
+        for cosine in cosines.chain(probe.series.iter().map(|series| &series.pairs)) {
+            assert!(table.contains(&format!("<td class=\"n\">{cosine:.4}</td>")), "{cosine}");
+        }
+        // Four strengths, and the row of pairs, of four series.
+        assert_eq!(table.matches("<th scope=\"row\">").count(), 5);
+        assert_eq!(table.matches("<td class=\"n\">").count(), 5 * 4);
     }
 
     #[test]

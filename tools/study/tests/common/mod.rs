@@ -16,7 +16,7 @@ use diptych_study::{PlannedRun, Resolved, Resolver, SlotOptions, Standing, Study
 /// and refuses one of another fingerprint. Files beside it change that: `fail`, `fail_control` and `collapse` hold text of names of
 /// folders, whose runs or untrained encoders fail, or which are stopped early; with `wedge` a failure cannot be noted, with `mute` an
 /// evaluation writes nothing; a fifo `hold` makes a run tell that it has begun and wait for SIGINT, which is logged, or for a file
-/// `go`; `slow` makes each take half a second.
+/// `go`; `slow` makes each take half a second. `protocol` is what evaluations say of how they were made.
 const SCRIPT: &str = r#"#!/bin/sh
 here=$(dirname "$0")
 echo "$@" >> "$here/log"
@@ -56,7 +56,7 @@ if [ "$1" = evaluate ]; then
   case "$fingerprint" in *a-baseline*) top1=0.9 ;; *b-baseline*) top1=0.8 ;; a-*) top1=0.3 ;; *) top1=0.7 ;; esac
   name=evaluation.json
   case "$*" in *--random-init*) name=evaluation_random_init.json; top1=0.2; step=0 ;; esac
-  printf '{"fingerprint": "%s", "step": %s, "protocol": {"k": 20}, "classes": ["x", "y", "z", "w"], "linear": {"top1": %s}, "knn": {"top1": 0.5}}' "$fingerprint" "$step" "$top1" > "$2/$name"
+  printf '{"fingerprint": "%s", "step": %s, "protocol": %s, "classes": ["x", "y", "z", "w"], "linear": {"top1": %s}, "linear_sgd": {"top1": %s}, "knn": {"top1": 0.5}}' "$fingerprint" "$step" "$(cat "$here/protocol")" "$top1" "$top1" > "$2/$name"
 fi
 "#;
 
@@ -108,8 +108,8 @@ impl Resolver for Fake {
         })
     }
 
-    fn evaluation(&mut self, _: &Path) -> anyhow::Result<toml::Table> {
-        Ok("k = 20".parse()?)
+    fn evaluation(&mut self, path: &Path) -> anyhow::Result<toml::Table> {
+        Ok(fs::read_to_string(path)?.parse()?)
     }
 }
 
@@ -119,13 +119,20 @@ impl Fixture {
         let fixture = Fixture { folder, stop: Arc::default() };
         symlink(PROGRAM.path().join("diptych"), fixture.path("diptych")).unwrap();
         fs::write(fixture.path("run.toml"), "").unwrap();
-        fs::write(fixture.path("evaluation.toml"), "").unwrap();
+        fixture.evaluation("linear = {}\nknn = { k = [20] }\n");
         fixture.study(STUDY);
         fixture
     }
 
     pub fn study(&self, text: &str) {
         fs::write(self.path("study.toml"), text).unwrap();
+    }
+
+    /// The tables of the evaluation.
+    pub fn evaluation(&self, text: &str) {
+        fs::write(self.path("evaluation.toml"), text).unwrap();
+        let protocol: serde_json::Value = toml::from_str(text).unwrap();
+        fs::write(self.path("protocol"), protocol.to_string()).unwrap();
     }
 
     pub fn path(&self, name: &str) -> PathBuf {

@@ -385,7 +385,9 @@ fn mistakes_end_in_one_clear_message() {
 
 #[test]
 fn a_full_disk_behind_standard_output_is_told_and_a_reader_that_left_is_not() {
-    let full = command(&["plugin", "list"]).stdout(fs::OpenOptions::new().write(true).open("/dev/full").unwrap()).output();
+    let full = command(&["plugin", "list"])
+        .stdout(fs::OpenOptions::new().write(true).open("/dev/full").unwrap())
+        .output();
     assert_fails(&full.unwrap(), &["standard output", "No space left"]);
 
     let (reader, writer) = std::io::pipe().unwrap();

@@ -246,7 +246,10 @@ impl Queue {
 
     /// Leaves the other slots the runs that they are at, and no more; that may take long, so what is wrong is said now.
     fn end(&mut self, error: anyhow::Error, progress: &Progress) {
-        progress.say(&format!("error: {error:#}\nno further run begins; those at work go on to their end"));
+        if self.fatal.is_none() {
+            progress
+                .say(&format!("error: {error:#}\nno further run begins; those at work go on to their end"));
+        }
         self.waiting.clear();
         self.fatal.get_or_insert(error);
     }

@@ -58,7 +58,7 @@ pub enum Error {
     },
     /// The loss or a weight is not a number any more.
     #[error(
-        "{what} at step {step}: lower optimizer.learning_rate or lengthen the warm-up; the checkpoint before it is kept"
+        "{what} at step {step}: lower optimizer.learning_rate or lengthen the warm-up; the last checkpoint before it is kept, if there is one"
     )]
     NotFinite {
         /// The optimizer step, from 0.

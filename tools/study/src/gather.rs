@@ -40,7 +40,7 @@ const CURVES: [Figure; 4] = [
 pub fn gather(kept: &Kept, runs: &[PlannedRun], out: &Path) -> report::Study {
     let study = &kept.study;
     let folder = |run: &PlannedRun| Folder::new(run_folder(out, &run.id));
-    let standings = survey::standings(kept, runs, out);
+    let standings = survey::standings_of_results(kept, runs, out);
     let mut metrics = metrics::of(&kept.protocol);
     let read: Vec<report::Run> = runs
         .iter()

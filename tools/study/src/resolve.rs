@@ -50,26 +50,37 @@ impl ResolvedStudy {
         runs: Vec<PlannedRun>,
         resolver: &mut dyn Resolver,
     ) -> Result<ResolvedStudy> {
-        let mut problems: Vec<String> = Vec::new();
-        // The seeds of an arm, and the arms of a base, have their problems in common.
-        let mut add = |problem: String| {
-            if !problems.contains(&problem) {
-                problems.push(problem);
-            }
+        let (protocol, mut problems) = match evaluation(&study.evaluation, resolver) {
+            Ok(protocol) => (protocol, Vec::new()),
+            Err(error) => (Value::Null, vec![format!("the evaluation cannot be used: {error:#}")]),
         };
-        let protocol = evaluation(&study.evaluation, resolver)
-            .map_err(|error| add(format!("the evaluation cannot be used: {error:#}")))
-            .ok();
+        // The seeds of an arm, and the arms of a base, have their problems in common.
+        let mut of_arms: Vec<(String, Vec<String>)> = Vec::new();
         let mut resolved = Vec::new();
         for run in runs {
             match resolver.run(&run) {
                 Ok(known) => resolved.push((run, known)),
-                Err(error) => add(format!("{error:#}")),
+                Err(error) => {
+                    let problem = format!("{error:#}");
+                    match of_arms.iter_mut().find(|(known, _)| *known == problem) {
+                        Some((_, arms)) if arms.contains(&run.variant) => {}
+                        Some((_, arms)) => arms.push(run.variant),
+                        None => of_arms.push((problem, vec![run.variant])),
+                    }
+                }
             }
         }
-        let Some(protocol) = protocol.filter(|_| problems.is_empty()) else {
-            bail!("{}", problems.join("\n"))
-        };
+        for (problem, arms) in of_arms {
+            let is_of_all = study.variants.iter().all(|variant| arms.contains(&variant.id));
+            problems.push(if is_of_all {
+                problem
+            } else {
+                format!("in the arm {}: {problem}", arms.join(", "))
+            });
+        }
+        if !problems.is_empty() {
+            bail!("{}", problems.join("\n"));
+        }
         Ok(ResolvedStudy { study, runs: resolved, protocol })
     }
 

@@ -18,6 +18,7 @@ use crate::claim::{Claim, Claims, Holder};
 use crate::folder::{Failure, Folder, Weights};
 use crate::job::Job;
 use crate::kept::Kept;
+use crate::metrics;
 use crate::plan::{PlannedRun, run_folder};
 use crate::progress::{Line, Progress};
 use crate::slots::Slot;
@@ -201,11 +202,16 @@ impl Runner<'_> {
         }
     }
 
+    /// `linear probe 61.3 %`: what the report is about.
+    fn accuracy(&self, folder: &Folder) -> Option<String> {
+        let metric = metrics::of(&self.kept.protocol).into_iter().next()?;
+        let (_, score) = metrics::score(&folder.evaluation(Weights::Trained)?, &metric)?;
+        Some(format!("{} {}", metric.label, percent(score * 100.0)))
+    }
+
     fn tell(&self, run: &PlannedRun, outcome: &Outcome, took: Duration) -> String {
         let (folder, wanted) = (Folder::new(run_folder(self.out, &run.id)), self.kept.wanted(run));
-        let accuracy = folder.evaluation(Weights::Trained).and_then(|known| known["linear"]["top1"].as_f64());
-        let mut accuracy =
-            accuracy.map_or(String::new(), |top1| format!("linear probe {}", percent(top1 * 100.0)));
+        let mut accuracy = self.accuracy(&folder).unwrap_or_else(|| "evaluated".into());
         if let Standing::StoppedEarly(how) = wanted.standing(&folder, None) {
             accuracy = format!("{how}, {accuracy}");
         }

@@ -65,10 +65,18 @@ pub fn status(out: &Path) -> Result<Status> {
 
 /// Where the runs of the study stand, in their order.
 pub fn standings(kept: &Kept, runs: &[PlannedRun], out: &Path) -> Vec<Standing> {
+    stand(runs, out, |run| kept.wanted(run))
+}
+
+/// The same of the runs alone: what an encoder reached counts before its control is there.
+pub fn standings_of_results(kept: &Kept, runs: &[PlannedRun], out: &Path) -> Vec<Standing> {
+    stand(runs, out, |run| Wanted { control: false, ..kept.wanted(run) })
+}
+
+fn stand<'a>(runs: &[PlannedRun], out: &Path, wanted: impl Fn(&PlannedRun) -> Wanted<'a>) -> Vec<Standing> {
     let holders = claim::holders(out);
-    let standing = |run: &PlannedRun| {
-        kept.wanted(run).standing(&Folder::new(run_folder(out, &run.id)), holders.get(&run.id))
-    };
+    let standing =
+        |run: &PlannedRun| wanted(run).standing(&Folder::new(run_folder(out, &run.id)), holders.get(&run.id));
     runs.iter().map(standing).collect()
 }
 

@@ -322,7 +322,7 @@ fn a_mistake_in_a_variant_is_told_before_anything_runs() {
     let fixture = Fixture::new();
     fixture.study(&STUDY.replace("grayscale", "graysacle"));
     let error = diptych_study::run(&fixture.options(), &mut Fake).unwrap_err().to_string();
-    assert_eq!(error, "no operator is called `graysacle`, did you mean `grayscale`?");
+    assert_eq!(error, "in the arm no_gray: no operator is called `graysacle`, did you mean `grayscale`?");
     assert_eq!(fixture.logged("train"), Vec::<String>::new());
 }
 
@@ -365,7 +365,10 @@ fn a_plan_tells_what_is_wrong_with_an_arm_once() {
     let fixture = Fixture::new();
     fixture.study(&STUDY.replace("grayscale", "graysacle"));
     let plan = diptych_study::plan_of(&fixture.path("study.toml"), &fixture.path("out"), &mut Fake);
-    assert_eq!(plan.unwrap_err().to_string(), "no operator is called `graysacle`, did you mean `grayscale`?");
+    assert_eq!(
+        plan.unwrap_err().to_string(),
+        "in the arm no_gray: no operator is called `graysacle`, did you mean `grayscale`?"
+    );
 }
 
 #[test]

@@ -63,6 +63,9 @@ pub(super) fn check_forward(
         passed.as_ref().is_none_or(|passed| passed.iter().any(|passed| passed == name))
     };
     for (key, passed) in [("online", &forward.online), ("target", &forward.target)] {
+        if passed.as_ref().is_some_and(Vec::is_empty) {
+            problem(format!("{key} has no view; name some, or leave it out for all"));
+        }
         for name in passed.iter().flatten().filter(|name| !names.contains(&name.as_str())) {
             problem(format!(
                 "{key} has {name:?}, but the views of [augmentations] are called {}; name one of these",

@@ -175,6 +175,7 @@ fn views_that_a_network_does_not_pass_are_passed_by_the_other() {
         &with("online = [\"three\"]"),
         "forward: online has \"three\", but the views of [augmentations] are called one, two",
     );
+    check(&with("target = []"), "forward: target has no view");
     check(&with("online = [\"two\"]"), "forward: online must have the first view, \"one\"");
     check(
         &with("online = [\"one\"]\ntarget = [\"one\"]"),

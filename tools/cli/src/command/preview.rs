@@ -26,7 +26,7 @@ use crate::sheet::{self, Cell};
 /// configuration, images and seed are the run's own.
 #[derive(clap::Args)]
 #[command(
-    after_help = "Examples:\n  diptych preview configs/augmentations/byol.toml --images FOLDER --out views.png\n  diptych preview runs/mine --sample dots/000012 --epoch 3"
+    after_help = "Examples:\n  diptych preview configs/augmentations/byol.toml --images FOLDER --out views.png\n  diptych preview runs/mine --sample dots/000003 --epoch 3"
 )]
 pub struct Arguments {
     /// An augmentation set or the configuration of a run (TOML), or the folder of a run.

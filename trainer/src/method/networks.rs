@@ -177,22 +177,29 @@ impl Networks {
     /// Passes each network's views, in batches of those that share statistics.
     fn forward_whole(&mut self, views: &[Tensor], passing: &Passing) -> Result<Vec<ViewOutputs>> {
         let mut online: Vec<Option<OnlineOutputs>> = views.iter().map(|_| None).collect();
+        // Most often both networks pass the same batches.
+        let mut batches: Vec<(Vec<usize>, Tensor)> = Vec::new();
         for group in groups(self.views, views, &passing.online)? {
             let images = joined(views, &group)?;
             let (embedding, projection) = self.online.forward(&images, true)?;
             let prediction = self.predictor.forward(&projection)?;
             let parts = [&embedding, &projection, &prediction].map(|whole| parts(whole, &group));
             let [embedding, projection, prediction] = parts;
-            for (((index, embedding), projection), prediction) in
-                group.into_iter().zip(embedding).zip(projection).zip(prediction)
+            for (((&index, embedding), projection), prediction) in
+                group.iter().zip(embedding).zip(projection).zip(prediction)
             {
                 online[index] = Some(OnlineOutputs { embedding, projection, prediction });
             }
+            batches.push((group, images));
         }
         let mut target: Vec<Option<(Tensor, Tensor)>> = views.iter().map(|_| None).collect();
         for group in groups(self.views, views, &passing.target)? {
             let Target::Network(average) = &mut self.target else { break };
-            let (embedding, projection) = average.forward(&joined(views, &group)?)?;
+            let images = match batches.iter().find(|(known, _)| *known == group) {
+                Some((_, images)) => images.shallow_clone(),
+                None => joined(views, &group)?,
+            };
+            let (embedding, projection) = average.forward(&images)?;
             let both = parts(&embedding, &group).into_iter().zip(parts(&projection, &group));
             for (index, outputs) in group.into_iter().zip(both) {
                 target[index] = Some(outputs);
